@@ -1,0 +1,161 @@
+"""Seals secret arguments: AES-256-GCM under a data key per command, which is wrapped by the sealing key.
+
+Deleting a command's wrapped key makes its values unreadable for ever and leaves the log and its hashes whole.
+Keys for wrapping and for digests are derived from the sealing key by HKDF (RFC 5869). Values are padded to blocks of 32
+bytes, so that their length tells little, and bound to command and place: moved elsewhere, they cannot be opened.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from domain.errors import ConfigurationError, DockerMcpError
+from domain.secrets import SEALED_KEY, DataKey
+
+KEY_BYTES: Final = 32
+_BLOCK: Final = 32
+_NONCE_BYTES: Final = 12
+
+
+class UnsealError(DockerMcpError):
+    """The value cannot be opened: its key is missing, wrong, or the value was moved or changed."""
+
+    code = "unsealable"
+
+
+class AesSealer:
+    """Holds the sealing key. Satisfies ``domain.ports.Sealer``."""
+
+    def __init__(self, key: bytes) -> None:
+        """Take the 32 bytes of the sealing key."""
+        self._wrapping = AESGCM(_derive(key, b"docker-mcp wrap data keys"))
+        self._matching = _derive(key, b"docker-mcp match sealed values")
+        self.key_id: Final = _derive(key, b"docker-mcp key id")[:8].hex()
+        """Names the key without revealing it."""
+
+    def envelope(self, command_id: str) -> "AesEnvelope":
+        return AesEnvelope(self, command_id)
+
+    def mac(self, data: bytes) -> str:
+        return hmac.digest(self._matching, data, hashlib.sha256).hex()
+
+    def wrap(self, command_id: str, data_key: bytes) -> DataKey:
+        """Return ``data_key`` encrypted under the sealing key, bound to the command."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        wrapped = nonce + self._wrapping.encrypt(nonce, data_key, b"data key of " + command_id.encode())
+        return DataKey(command_id, self.key_id, base64.b64encode(wrapped).decode())
+
+    def open(self, data_key: DataKey, place: str, sealed: dict[str, Any]) -> str:
+        """Return the clear value of ``sealed``, found at ``place`` in the arguments of the key's command.
+
+        Raises:
+            UnsealError: if key, command, place or value do not belong together.
+        """
+        try:
+            wrapped = base64.b64decode(data_key.wrapped)
+            bound_to = b"data key of " + data_key.command_id.encode()
+            key = self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], bound_to)
+            value = sealed[SEALED_KEY]
+            cipher = base64.b64decode(value["c"])
+            nonce = int(value["n"]).to_bytes(_NONCE_BYTES, "big")
+            padded = AESGCM(key).decrypt(nonce, cipher, _place(data_key.command_id, place))
+        except (InvalidTag, KeyError, TypeError, ValueError) as error:
+            raise UnsealError from error
+        return padded[4 : 4 + int.from_bytes(padded[:4], "big")].decode()
+
+
+class AesEnvelope:
+    """Seals the secrets of one command under one data key. Satisfies ``domain.ports.Envelope``."""
+
+    def __init__(self, sealer: AesSealer, command_id: str) -> None:
+        self._sealer = sealer
+        self._command_id = command_id
+        self._key = AESGCM.generate_key(KEY_BYTES * 8)
+        self._sealed = 0
+
+    def seal(self, place: str, value: str) -> dict[str, object]:
+        self._sealed += 1  # the nonce: unique, since the key seals this one command only
+        nonce = self._sealed.to_bytes(_NONCE_BYTES, "big")
+        text = value.encode()
+        padded = len(text).to_bytes(4, "big") + text
+        padded += bytes(-len(padded) % _BLOCK)
+        cipher = AESGCM(self._key).encrypt(nonce, padded, _place(self._command_id, place))
+        return {
+            SEALED_KEY: {
+                "n": self._sealed,
+                "c": base64.b64encode(cipher).decode(),
+                "f": self._sealer.mac(text)[:32],
+            }
+        }
+
+    @property
+    def data_key(self) -> DataKey | None:
+        return self._sealer.wrap(self._command_id, self._key) if self._sealed else None
+
+
+def load_sealing_key(text: str | None, file: Path | None, *, may_create: bool) -> bytes:
+    """Return the sealing key: from ``text`` (base64 of 32 bytes), else from ``file``, else made and kept in ``file``.
+
+    Raises:
+        ConfigurationError: if the key is malformed, lies open to others, is lost, or has no place to be kept.
+    """
+    if text:
+        return _decode(text, "DOCKER_MCP_SEALING_KEY")
+    if file is None:
+        raise ConfigurationError(
+            "PostgreSQL needs DOCKER_MCP_SEALING_KEY, so that every server seals with the same key",
+            hint="make one with `openssl rand -base64 32` and give it to every server",
+        )
+    if not file.exists():
+        if not may_create:
+            raise ConfigurationError(
+                f"the log holds sealed values, but their key is gone: {file}",
+                hint="restore the file or set DOCKER_MCP_SEALING_KEY",
+            )
+        _create(file)
+    if file.stat().st_mode & 0o077:
+        raise ConfigurationError(f"others can read the sealing key: {file}", hint=f"chmod 600 {file}")
+    return _decode(file.read_text().strip(), str(file))
+
+
+def _create(file: Path) -> None:
+    """Write a fresh key once, even if several servers start together: the first link wins."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        os.write(descriptor, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+        os.fsync(descriptor)
+        os.link(draft, file)
+    except FileExistsError:
+        pass
+    finally:
+        os.close(descriptor)
+        draft.unlink()
+
+
+def _decode(text: str, source: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError(f"{source} is not base64 of {KEY_BYTES} bytes", hint="openssl rand -base64 32")
+    return key
+
+
+def _derive(key: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose).derive(key)
+
+
+def _place(command_id: str, place: str) -> bytes:
+    return f"{command_id} {place}".encode()

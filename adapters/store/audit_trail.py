@@ -1,0 +1,87 @@
+"""Answers to "who did what": reads the log through its view ``audit_trail``."""
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Row, Table, Text, func, select
+
+from adapters.store.reader import EVENT, Reader
+from domain.catalogue.audit import AuditEntry, AuditLogs, AuditPage, CommandEvent, CommandStory, GetCommand
+from domain.catalogue.tool import Run
+from domain.chain import timestamp
+from domain.errors import NotFoundError
+from domain.events import RecordedEvent
+from domain.secrets import hide_sealed
+
+AUDIT_TRAIL: Final = Table(
+    "audit_trail",
+    MetaData(),
+    Column("position", Integer),
+    Column("occurred_at_ms", BigInteger),
+    *(Column(name, Text) for name in ("command_id", "principal", "role", "tool", "object", "status", "purpose")),
+    *(Column(name, Text) for name in ("correlation_id", "trace_id", "summary", "reason")),
+    Column("duration_us", BigInteger),
+)
+
+
+class SqlAuditTrail:
+    """Satisfies ``domain.catalogue.audit.AuditTrail``."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def command(self, command: GetCommand, _run: Run) -> CommandStory:
+        events = self._reader.stream(command.command_id)
+        if not events or events[0].tool is None:
+            raise NotFoundError(
+                f"no command {command.command_id}", code="command_not_found", hint="audit-logs lists the commands"
+            )
+        last = events[-1]
+        return CommandStory(
+            command_id=last.stream,
+            principal=last.principal,
+            role=last.role,
+            tool=last.tool or "",
+            object=last.object,
+            status=last.status or "authorized",
+            purpose=last.purpose,
+            events=[_told(event) for event in events],
+        )
+
+    def query(self, command: AuditLogs, _run: Run) -> AuditPage:
+        view = AUDIT_TRAIL.c
+        wanted = {view.principal: command.username, view.tool: command.tool_name, view.status: command.status}
+        newest = (
+            select(AUDIT_TRAIL)
+            .where(*(column == value for column, value in wanted.items() if value is not None))
+            .order_by(view.position.desc())
+            .limit(command.limit)
+        )
+        with self._reader.snapshot() as connection:
+            position = connection.execute(select(func.max(EVENT.c.position))).scalar()
+            rows = connection.execute(newest).all()
+        return AuditPage(entries=[_entry(row) for row in rows], log_position=position or 0)
+
+
+def _told(event: RecordedEvent) -> CommandEvent:
+    return CommandEvent(
+        position=event.position,
+        at=timestamp(event.occurred_at_ms),
+        type=event.type,
+        data=hide_sealed(event.payload()),
+    )
+
+
+def _entry(row: Row[Any]) -> AuditEntry:
+    return AuditEntry(
+        command_id=row.command_id,
+        at=timestamp(row.occurred_at_ms),
+        principal=row.principal,
+        role=row.role,
+        tool=row.tool,
+        object=row.object,
+        status=row.status,
+        summary=row.summary,
+        reason=row.reason,
+        duration_ms=row.duration_us // 1000 if row.duration_us is not None else None,
+        purpose=row.purpose,
+    )

@@ -1,0 +1,108 @@
+"""The event store port on SQLite and PostgreSQL: appends through the group-commit writer, reads through SQLAlchemy."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from adapters.store.executors import executors_of
+from adapters.store.location import Location
+from adapters.store.postgres import PostgresSession
+from adapters.store.schema import check_guards, check_revision, revision
+from adapters.store.session import Session, SessionLostError
+from adapters.store.sqlite import SqliteSession
+from adapters.store.writer import GroupCommitWriter
+from domain.errors import LogUnavailableError
+from domain.events import NewEvent, RecordedEvent
+from domain.ports import Clock, OpenCommand
+from domain.secrets import DataKey
+
+if TYPE_CHECKING:
+    from adapters.store.reader import Reader
+
+
+class SqlEventStore:
+    """The append-only log. Satisfies ``domain.ports.EventStore``."""
+
+    def __init__(self, location: Location, clock: Clock, executor: str, timeout_s: float = 5.0) -> None:
+        """Prepare the store; nothing is opened before :meth:`check` or the first use.
+
+        Args:
+            location: the database.
+            clock: the recorder's clock.
+            executor: the id of this process.
+            timeout_s: seconds that one statement or lock may take.
+        """
+        self.location = location
+        self.executors = executors_of(location, timeout_s)
+        self._executor = executor
+        self._timeout_s = timeout_s
+        self._writer = GroupCommitWriter(self._open_session, clock, executor)
+
+    def check(self) -> None:
+        """Connect, create or migrate the SQLite database, and check schema and guards.
+
+        Raises:
+            ConfigurationError: the database must not be written by this version, or is not guarded.
+            LogUnavailableError: it cannot be written now.
+        """
+        self._writer.submit(()).result()
+
+    def append(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Future[tuple[RecordedEvent, ...]]:
+        return self._writer.submit(events, data_key)
+
+    def read_stream(self, stream: str) -> list[RecordedEvent]:
+        return self.reader.stream(stream)
+
+    def read(self, after: int = 0, limit: int = 1000) -> list[RecordedEvent]:
+        return self.reader.events(after, limit)
+
+    def open_commands(self) -> list[OpenCommand]:
+        return self.reader.open_commands()
+
+    @cached_property
+    def reader(self) -> "Reader":
+        """The read side. SQLAlchemy is imported at the first question, not at start."""
+        from adapters.store.reader import Reader
+
+        return Reader(self.location, self._timeout_s)
+
+    def close(self) -> None:
+        """Write what is queued, then close every connection."""
+        self._writer.close()
+        self.executors.release()
+        if "reader" in self.__dict__:
+            self.reader.close()
+
+    def _open_session(self) -> Session:
+        opened = self._open_sqlite() if self.location.path else self._open_postgres()
+        try:
+            check_revision(revision(opened))
+            check_guards(opened)
+            self.executors.hold(self._executor)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    def _open_sqlite(self) -> SqliteSession:
+        path = self.location.path
+        assert path is not None  # noqa: S101 (checked by the only caller)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise LogUnavailableError(f"the event log cannot be opened: {path}: {error.strerror}") from error
+        session = SqliteSession(path, self._timeout_s)
+        if revision(session) is None:
+            from adapters.store.migrate import migrate
+
+            migrate(self.location)
+        return session
+
+    def _open_postgres(self) -> PostgresSession:
+        try:
+            return PostgresSession(self.location.url, self._timeout_s)
+        except SessionLostError as error:
+            raise LogUnavailableError(str(error)) from error

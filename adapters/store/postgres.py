@@ -1,0 +1,135 @@
+"""Appends to PostgreSQL: an advisory lock orders the writers, synchronous commit makes them durable."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors
+
+from adapters.store.session import (
+    EVENT_SQL,
+    HEAD_SQL,
+    Changes,
+    ConflictInLogError,
+    Head,
+    SessionLostError,
+    event_values,
+    statements,
+)
+from domain.errors import LogUnavailableError
+
+_APPEND_LOCK: Final = 0x646D6370
+"""Key of the advisory lock that every append holds until its commit; advisory keys are per database."""
+
+# Three statements in one round trip. The head must not be read by the statement that takes the lock: its snapshot
+# would be older than the lock and the chain would fork.
+_BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({_APPEND_LOCK}); {HEAD_SQL}"
+
+_INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY = statements("%s")
+
+
+def connect(url: str, timeout_s: float) -> "psycopg.Connection[tuple[Any, ...]]":
+    """Return a connection on which no statement waits for longer than about ``timeout_s`` seconds.
+
+    Raises:
+        LogUnavailableError: if the server does not accept it.
+    """
+    milliseconds = int(timeout_s * 1000)
+    try:
+        connection = psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=max(1, int(timeout_s)),
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=milliseconds * 2,
+            application_name="docker-mcp",
+        )
+    except psycopg.OperationalError as error:
+        raise LogUnavailableError(f"cannot connect to the database: {str(error).splitlines()[-1].strip()}") from error
+    except psycopg.Error as error:
+        raise LogUnavailableError("cannot connect to the database: the URL is not understood") from error
+    with _explained():
+        connection.execute(
+            f"SET synchronous_commit = on; SET lock_timeout = {milliseconds}; SET statement_timeout = {milliseconds}; "
+            f"SET idle_in_transaction_session_timeout = {milliseconds * 2}; "
+            "SET default_transaction_isolation = 'read committed'"
+        )
+    return connection
+
+
+class PostgresSession:
+    """A connection to the server, for one thread at a time."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self.connection = connect(url, timeout_s)
+
+    def begin(self) -> Head:
+        with _explained():
+            cursor = self.connection.execute(_BEGIN)
+            while cursor.nextset():
+                pass
+            row = cursor.fetchone()
+        return Head(*row) if row else Head()
+
+    def last_version(self, stream: str) -> int:
+        sql = "SELECT coalesce(max(stream_version), 0) FROM event WHERE stream = %s"
+        with _explained():
+            row = self.connection.execute(sql, (stream,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def commit(self, changes: Changes) -> None:
+        with _explained(), self.connection.pipeline(), self.connection.cursor() as cursor:
+            cursor.executemany(_INSERT_EVENT, [event_values(event) for event in changes.events])
+            if changes.opened:
+                cursor.executemany(_UPSERT_OPEN, changes.opened)
+            if changes.closed:
+                cursor.executemany(_DELETE_OPEN, [(command_id,) for command_id in changes.closed])
+            if changes.data_keys:
+                cursor.executemany(
+                    _INSERT_KEY, [(key.command_id, key.key_id, key.wrapped) for key in changes.data_keys]
+                )
+            cursor.execute("COMMIT")
+
+    def rollback(self) -> None:
+        with suppress(psycopg.Error):
+            self.connection.execute("ROLLBACK")
+
+    def find(self, event_id: str) -> tuple[Any, ...] | None:
+        with _explained():
+            return self.connection.execute(f"{EVENT_SQL} WHERE event_id = %s", (event_id,)).fetchone()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with _explained():
+            return self.connection.execute(sql.encode()).fetchall()
+
+    def close(self) -> None:
+        with suppress(psycopg.Error):
+            self.connection.close()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (errors.UniqueViolation, errors.CheckViolation) as error:
+        if isinstance(error, errors.CheckViolation) and error.diag.constraint_name:
+            raise LogUnavailableError("the database refused the record's form") from error
+        raise ConflictInLogError(error.diag.constraint_name or "chain") from error
+    except (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow) as error:
+        raise SessionLostError("the database is shutting down") from error
+    except psycopg.OperationalError as error:
+        if error.sqlstate is None:
+            raise SessionLostError("the connection to the database is gone") from error
+        raise LogUnavailableError(f"the event log cannot be written: {_reason(error)}") from error
+    except psycopg.Error as error:
+        raise LogUnavailableError(f"the event log cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: psycopg.Error) -> str:
+    # Only the condition's name: the full text of a driver error may quote values.
+    with suppress(KeyError):
+        return errors.lookup(error.sqlstate or "").__name__
+    return type(error).__name__

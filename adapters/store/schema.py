@@ -1,0 +1,78 @@
+"""Is the database ours to write: the right revision, and every guard in place? By plain SQL, to start fast."""
+
+from typing import Any, Final
+
+from adapters.store.postgres import PostgresSession
+from adapters.store.session import Session
+from adapters.store.sqlite import SqliteSession
+from domain.errors import ConfigurationError
+from migrations.guards import POSTGRES_FUNCTIONS, POSTGRES_TRIGGERS, SQLITE_TRIGGERS
+
+REVISION: Final = "0001"
+"""The migration that this version needs; equal to Alembic's head."""
+
+# tgtype and tgenabled as PostgreSQL documents them in the catalog pg_trigger (src/include/catalog/pg_trigger.h).
+_TRIGGER_BITS: Final = {"ROW": 1, "STATEMENT": 0, "BEFORE": 2, "INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}
+_ENABLED_ALWAYS: Final = "A"
+
+_POSTGRES_TRIGGER_SQL: Final = """
+SELECT t.tgname, t.tgtype, t.tgenabled, p.proname, p.prosrc
+  FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+ WHERE t.tgrelid = 'event'::regclass AND NOT t.tgisinternal AND t.tgqual IS NULL
+"""
+
+
+def revision(session: Session) -> str | None:
+    """Return the database's migration, None for an empty database."""
+    if isinstance(session, SqliteSession):
+        exists = session.query("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
+    else:
+        exists = session.query("SELECT 1 WHERE to_regclass('alembic_version') IS NOT NULL")
+    rows = session.query("SELECT version_num FROM alembic_version") if exists else []
+    return str(rows[0][0]) if rows else None
+
+
+def check_revision(found: str | None) -> None:
+    """Refuse a database that this version cannot write.
+
+    Raises:
+        ConfigurationError: saying which command helps.
+    """
+    if found == REVISION:
+        return
+    if found is not None and found > REVISION:
+        raise ConfigurationError(
+            f"the database has schema {found}, this version knows {REVISION}", hint="install the newer version"
+        )
+    raise ConfigurationError(
+        f"the database has schema {found or 'none'}, this version needs {REVISION}", hint="run `docker-mcp migrate`"
+    )
+
+
+def check_guards(session: Session) -> None:
+    """Refuse a database that does not itself refuse changes to the log.
+
+    Raises:
+        ConfigurationError: naming the guards that are missing or changed.
+    """
+    found: dict[str, Any]
+    expected: dict[str, Any]
+    if isinstance(session, SqliteSession):
+        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'"
+        found, expected = dict(session.query(sql)), SQLITE_TRIGGERS
+    else:
+        assert isinstance(session, PostgresSession)  # noqa: S101 (there are two kinds of session)
+        found = {name: tuple(rest) for name, *rest in session.query(_POSTGRES_TRIGGER_SQL)}
+        expected = {
+            name: (_tgtype(moment, each), _ENABLED_ALWAYS, function, POSTGRES_FUNCTIONS[function])
+            for name, (moment, each, function) in POSTGRES_TRIGGERS.items()
+        }
+    if wrong := sorted(name for name in expected if found.get(name) != expected[name]):
+        raise ConfigurationError(
+            f"the database no longer guards the event log; missing or changed: {', '.join(wrong)}",
+            hint="find out who removed them; keep this database as evidence and start with a new one",
+        )
+
+
+def _tgtype(moment: str, each: str) -> int:
+    return sum(_TRIGGER_BITS[word] for word in (*moment.split(), each) if word != "OR")

@@ -1,0 +1,94 @@
+"""What the group-commit writer needs of a database connection, the same for both databases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final, Protocol
+
+from domain.events import RecordedEvent
+from domain.secrets import DataKey
+
+EVENT_COLUMNS: Final = RecordedEvent.__slots__
+event_values: Final = attrgetter(*EVENT_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest record of the log; position 0 for an empty log."""
+
+    position: int = 0
+    event_hash: str | None = None
+    occurred_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What one transaction writes."""
+
+    events: Sequence[RecordedEvent]
+    opened: Sequence[tuple[str, int, str | None, str]]
+    """Open commands to insert or update: command id, position, status, executor."""
+    closed: Sequence[str]
+    data_keys: Sequence[DataKey]
+
+
+class ConflictInLogError(Exception):
+    """The database refused a record because its place in its stream is taken."""
+
+
+class SessionLostError(Exception):
+    """The connection is gone; whether a running commit took effect is open."""
+
+
+class Session(Protocol):
+    """One connection, used by one thread. Every method may raise ``LogUnavailableError`` or ``SessionLostError``."""
+
+    def begin(self) -> Head:
+        """Start a transaction, take the append lock, and return the head as of now."""
+        ...
+
+    def last_version(self, stream: str) -> int:
+        """Return the newest version of ``stream``, 0 if it has none."""
+        ...
+
+    def commit(self, changes: Changes) -> None:
+        """Write ``changes`` and make them durable.
+
+        Raises:
+            ConflictInLogError: nothing was written.
+        """
+        ...
+
+    def rollback(self) -> None:
+        """Give up the transaction, if one is open."""
+        ...
+
+    def find(self, event_id: str) -> tuple[Any, ...] | None:
+        """Return the recorded values of an event in the order of ``EVENT_COLUMNS``."""
+        ...
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a fixed statement without parameters."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def statements(placeholder: str) -> tuple[str, str, str, str]:
+    """Return the SQL to insert events, upsert and delete open commands, and insert data keys."""
+
+    def values(count: int) -> str:
+        return ", ".join([placeholder] * count)
+
+    return (
+        f"INSERT INTO event ({', '.join(EVENT_COLUMNS)}) VALUES ({values(len(EVENT_COLUMNS))})",  # noqa: S608 (fixed names)
+        f"INSERT INTO open_command (command_id, position, status, executor) VALUES ({values(4)}) "  # noqa: S608
+        "ON CONFLICT (command_id) DO UPDATE SET position = excluded.position, status = excluded.status, "
+        "executor = excluded.executor",
+        f"DELETE FROM open_command WHERE command_id = {placeholder}",  # noqa: S608
+        f"INSERT INTO data_key (command_id, key_id, wrapped) VALUES ({values(3)})",  # noqa: S608
+    )
+
+
+HEAD_SQL: Final = "SELECT position, event_hash, occurred_at_ms FROM event ORDER BY position DESC LIMIT 1"
+EVENT_SQL: Final = f"SELECT {', '.join(EVENT_COLUMNS)} FROM event"  # noqa: S608 (fixed names)

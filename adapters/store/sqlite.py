@@ -1,0 +1,110 @@
+"""Appends to SQLite: WAL, a full sync at every commit, one writer at a time."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from adapters.store.session import (
+    EVENT_SQL,
+    HEAD_SQL,
+    Changes,
+    ConflictInLogError,
+    Head,
+    event_values,
+    statements,
+)
+from domain.errors import ConfigurationError, LogUnavailableError
+
+OLDEST_SQLITE: Final = (3, 38, 0)
+"""The first version with the operators that the audit view uses."""
+
+_INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY = statements("?")
+
+
+class SqliteSession:
+    """A connection to the database file, for one thread at a time."""
+
+    def __init__(self, path: Path, busy_timeout_s: float) -> None:
+        """Open ``path``, creating it if it is missing.
+
+        Raises:
+            LogUnavailableError: if it cannot be opened for writing.
+            ConfigurationError: if the SQLite library is too old.
+        """
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old; 3.38 or newer is needed")
+        self._path = path
+        with _explained():
+            self.connection = sqlite3.connect(
+                path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, cached_statements=64
+            )
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute("PRAGMA synchronous = FULL")
+            self._inode = path.stat().st_ino
+
+    def begin(self) -> Head:
+        with _explained():
+            # A file that was removed or replaced still takes writes, and nobody would ever find them.
+            if self._path.stat().st_ino != self._inode:
+                raise LogUnavailableError(f"the database file was replaced while it was open: {self._path}")
+            self.connection.execute("BEGIN IMMEDIATE")
+            row = self.connection.execute(HEAD_SQL).fetchone()
+        return Head(*row) if row else Head()
+
+    def last_version(self, stream: str) -> int:
+        sql = "SELECT coalesce(max(stream_version), 0) FROM event WHERE stream = ?"
+        with _explained():
+            return int(self.connection.execute(sql, (stream,)).fetchone()[0])
+
+    def commit(self, changes: Changes) -> None:
+        execute_many = self.connection.executemany
+        with _explained():
+            execute_many(_INSERT_EVENT, map(event_values, changes.events))
+            if changes.opened:
+                execute_many(_UPSERT_OPEN, changes.opened)
+            if changes.closed:
+                execute_many(_DELETE_OPEN, [(command_id,) for command_id in changes.closed])
+            if changes.data_keys:
+                execute_many(_INSERT_KEY, [(key.command_id, key.key_id, key.wrapped) for key in changes.data_keys])
+            self.connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        # After "disk full" the transaction is still open and would block every other process.
+        if self.connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK")
+
+    def find(self, event_id: str) -> tuple[Any, ...] | None:
+        with _explained():
+            row: tuple[Any, ...] | None = self.connection.execute(
+                f"{EVENT_SQL} WHERE event_id = ?", (event_id,)
+            ).fetchone()
+        return row
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with _explained():
+            return self.connection.execute(sql).fetchall()
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.connection.close()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname == "SQLITE_CONSTRAINT_CHECK":
+            raise LogUnavailableError("the database refused the record's form") from error
+        raise ConflictInLogError(str(error)) from error
+    except (sqlite3.Error, OSError) as error:
+        raise LogUnavailableError(f"the event log cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: sqlite3.Error | OSError) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or "the file cannot be read").lower()
+    return str(error)

@@ -1,0 +1,198 @@
+"""Group commit: one thread appends for the whole process and shares each sync among all who wait.
+
+Producers hand over events and wait for a future. Whatever waits when the thread is free goes into one transaction,
+so that many callers cost about as many syncs as one, and no connection starves another.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapters.store.session import EVENT_COLUMNS, Changes, ConflictInLogError, Head, Session, SessionLostError
+from domain.chain import seal_event
+from domain.errors import ConcurrentAppendError, DockerMcpError, LogInDoubtError, LogUnavailableError
+from domain.events import NewEvent, RecordedEvent
+from domain.lifecycle import FINAL
+from domain.ports import Clock
+from domain.secrets import DataKey
+
+MOST_EVENTS_IN_A_BATCH: Final = 256
+_STOP: Final = None
+
+logger = logging.getLogger(__name__)
+
+Recorded = tuple[RecordedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    events: Sequence[NewEvent]
+    data_key: DataKey | None
+    future: Future[Recorded] = field(default_factory=Future)
+
+
+class GroupCommitWriter:
+    """Appends events on a thread of its own, on a connection of its own."""
+
+    def __init__(
+        self, open_session: Callable[[], Session], clock: Clock, executor: str, queue_limit: int = 4096
+    ) -> None:
+        """Prepare the writer; nothing is opened before :meth:`open` or the first append.
+
+        Args:
+            open_session: connects, checks schema and guards; may raise ``LogUnavailableError``.
+            clock: the recorder's clock.
+            executor: the id of this process, kept with each command it leaves open.
+            queue_limit: appends that may wait; one more is refused at once.
+        """
+        self._open_session = open_session
+        self._clock = clock
+        self._executor = executor
+        self._queue: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
+        self._queue_limit = queue_limit
+        self._session: Session | None = None
+        self._thread = threading.Thread(target=self._run, name="event-log-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Future[Recorded]:
+        """Queue ``events`` for one atomic append; see ``EventStore.append``. None: checks that the log can be written."""
+        append = _Append(events, data_key)
+        if self._queue.qsize() < self._queue_limit:
+            self._queue.put(append)
+        else:
+            append.future.set_exception(LogUnavailableError("too many appends are waiting for the event log"))
+        return append.future
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Write what is queued and close the connection; gives up after ``timeout_s`` seconds."""
+        self._queue.put(_STOP)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not _STOP:
+            batch, stopping = self._gather(first)
+            running = [append for append in batch if append.future.set_running_or_notify_cancel()]
+            if running:
+                self._append(running)
+            if stopping:
+                break
+        if self._session:
+            self._session.close()
+
+    def _gather(self, first: _Append) -> tuple[list[_Append], bool]:
+        batch, size = [first], len(first.events)
+        while size < MOST_EVENTS_IN_A_BATCH:
+            try:
+                append = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if append is _STOP:
+                return batch, True
+            batch.append(append)
+            size += len(append.events)
+        return batch, False
+
+    def _append(self, batch: list[_Append]) -> None:
+        try:
+            recorded = self._commit(batch)
+        except ConflictInLogError as conflict:
+            if len(batch) > 1:  # only the one that conflicts may fail
+                for append in batch:
+                    self._append([append])
+            else:
+                batch[0].future.set_exception(ConcurrentAppendError(f"the log has moved on: {conflict}"))
+        except SessionLostError as error:
+            self._settle_lost_session(batch, error)
+        except DockerMcpError as error:
+            self._fail(batch, error)
+        except Exception as error:  # the thread must outlive whatever goes wrong with one batch
+            logger.exception("append failed")
+            self._fail(batch, LogUnavailableError(f"the event log cannot be written: {type(error).__name__}"))
+        else:
+            for append, events in zip(batch, recorded, strict=True):
+                append.future.set_result(events)
+
+    def _commit(self, batch: list[_Append]) -> list[Recorded]:
+        if self._session is None:
+            self._session = self._open_session()
+        session = self._session
+        try:
+            head = session.begin()
+            recorded = self._seal(batch, head, session)
+            session.commit(self._changes(batch, recorded))
+        except SessionLostError:
+            self._drop_session()
+            raise
+        except Exception:
+            session.rollback()
+            raise
+        return recorded
+
+    def _seal(self, batch: list[_Append], head: Head, session: Session) -> list[Recorded]:
+        position, previous_hash = head.position, head.event_hash
+        at_ms = max(self._clock(), head.occurred_at_ms)
+        given: dict[str, int] = {}
+        recorded: list[Recorded] = []
+        for append in batch:
+            rows = []
+            for event in append.events:
+                version = event.stream_version or given.get(event.stream, session.last_version(event.stream)) + 1
+                given[event.stream] = version
+                position += 1
+                row = seal_event(event, position=position, version=version, at_ms=at_ms, previous_hash=previous_hash)
+                previous_hash = row.event_hash
+                rows.append(row)
+            recorded.append(tuple(rows))
+        return recorded
+
+    def _changes(self, batch: list[_Append], recorded: list[Recorded]) -> Changes:
+        events = [event for each in recorded for event in each]
+        latest = {event.stream: event for event in events if event.tool}
+        opened, closed = [], []
+        for command_id, event in latest.items():
+            if event.status in FINAL:
+                closed.append(command_id)
+            else:
+                opened.append((command_id, event.position, event.status, self._executor))
+        keys = [append.data_key for append in batch if append.data_key]
+        return Changes(events=events, opened=opened, closed=closed, data_keys=keys)
+
+    def _settle_lost_session(self, batch: list[_Append], error: SessionLostError) -> None:
+        """Find out what a commit did whose connection broke; never append again what may be there."""
+        for append in batch:
+            try:
+                recorded = self._read_back(append)
+            except (SessionLostError, DockerMcpError):
+                self._drop_session()
+                append.future.set_exception(LogInDoubtError(f"nobody can tell whether it was recorded: {error}"))
+            else:
+                if recorded:
+                    append.future.set_result(recorded)
+                else:
+                    append.future.set_exception(LogUnavailableError(f"the event log could not be written: {error}"))
+
+    def _read_back(self, append: _Append) -> Recorded:
+        if self._session is None:
+            self._session = self._open_session()
+        session = self._session
+        session.begin()  # the append lock: waits for the lost transaction to end one way or the other
+        try:
+            rows = [row for event in append.events if (row := session.find(event.event_id))]
+        finally:
+            session.rollback()
+        return tuple(RecordedEvent(**dict(zip(EVENT_COLUMNS, row, strict=True))) for row in rows)
+
+    def _drop_session(self) -> None:
+        if self._session:
+            self._session.close()
+        self._session = None
+
+    def _fail(self, batch: list[_Append], error: DockerMcpError) -> None:
+        # A fresh connection for the next batch: what broke this one may have broken the connection too.
+        self._drop_session()
+        for append in batch:
+            append.future.set_exception(error)

@@ -1,0 +1,66 @@
+"""Canonical JSON: the one byte form that is digested and stored.
+
+The form is RFC 8785 (JSON Canonicalization Scheme). ``orjson`` with sorted keys produces the same bytes
+as long as there are no floats, integers stay within ±2^53 and keys are plain ASCII, so these are refused
+here instead of being left to chance.
+"""
+
+import hashlib
+import re
+from typing import Any, Final
+
+import orjson
+
+_HINT: Final = "use integers with a unit in the name, or lists of pairs for free keys"
+
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+_KEY: Final = re.compile(r"[A-Za-z0-9_.$/-]{1,64}")
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+JSON = Any
+"""A tree of dict, list, str, int, bool and None."""
+
+
+class NotCanonicalError(ValueError):
+    """The value has no canonical form."""
+
+
+def storable(text: str) -> str:
+    """Return ``text`` with NUL and lone surrogates, which no database stores, replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def canonical_json(value: JSON) -> bytes:
+    """Return the RFC 8785 bytes of ``value``.
+
+    Raises:
+        NotCanonicalError: for floats, integers beyond ±(2^53-1), keys that are not short ASCII names,
+            and any type JSON does not have.
+    """
+    return orjson.dumps(_checked(value), option=orjson.OPT_SORT_KEYS)
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 of ``data`` as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _checked(value: JSON) -> JSON:
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return storable(value)
+        case int():
+            if abs(value) > MAX_SAFE_INTEGER:
+                raise NotCanonicalError(f"integer beyond 2^53: {_HINT}")
+            return value
+        case list() | tuple():
+            return [_checked(item) for item in value]
+        case dict():
+            for key in value:
+                if not isinstance(key, str) or not _KEY.fullmatch(key):
+                    raise NotCanonicalError(f"key is not a short ASCII name: {_HINT}")
+            return {key: _checked(item) for key, item in value.items()}
+        case _:
+            raise NotCanonicalError(f"{type(value).__name__} has no canonical form: {_HINT}")

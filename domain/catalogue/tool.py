@@ -1,0 +1,271 @@
+"""One declaration per tool, and all that is derived from it.
+
+A tool is a record: the command model it takes, the port method that carries it out, its effect. From it follow the
+MCP name, schema and annotations, how a call is decoded and authorised, what the log records, the metric label and
+the row in the reference.
+"""
+
+import difflib
+import string
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+
+from domain.catalogue.recognise import Recogniser
+from domain.errors import InvalidArgumentsError, UnknownToolError
+from domain.objects import Kind, ObjectRef, ObjectState, column_name
+from domain.secrets import secret_fields
+from domain.text import column_text
+
+UNKNOWN_TOOL: Final = "_unknown"
+"""What the log and the metrics call a tool that does not exist."""
+
+_MOST_PROBLEMS: Final = 5
+
+
+class Effect(StrEnum):
+    """What a tool does to Docker, from harmless to irreversible."""
+
+    READ = "read"
+    CREATE = "create"
+    MUTATE = "mutate"
+    DESTROY = "destroy"
+
+
+class Surface(StrEnum):
+    """How a client reaches it: as an MCP tool or as an MCP prompt."""
+
+    TOOL = "tool"
+    PROMPT = "prompt"
+
+
+class Command(BaseModel):
+    """An intention, as a caller states it. Unknown arguments and wrong types are refused, nothing is coerced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PromptCommand(Command):
+    """A command whose arguments arrive as strings, since MCP prompts have no others."""
+
+    model_config = ConfigDict(strict=False)
+
+
+class Result(BaseModel):
+    """What a tool answers. Never holds a secret value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def touched(self) -> tuple[ObjectRef, ...]:
+        """Return the objects that the command made, beyond those it was aimed at."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a port method learns of the command it carries out, besides its arguments.
+
+    ``before_change`` is called right before each request that changes something in Docker; it raises when the
+    command may not go on, for example because its time is over.
+    """
+
+    command_id: str
+    principal: str
+    pinned: tuple[ObjectState, ...] = ()
+    progress: Callable[[int, int | None, str], None] = lambda _done, _total, _message: None
+    """Tells the caller how far it has come: done, total (None: unknown), message. Any thread may call it."""
+    before_change: Callable[[], None] = lambda: None
+
+    def target(self, kind: Kind) -> ObjectState:
+        """Return the pinned object of this kind; the command acts on its id, never on a name."""
+        return next(state for state in self.pinned if state.kind == kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An argument that names an existing object. ``required=False``: the object may be missing."""
+
+    field: str
+    kind: Kind
+    required: bool = True
+
+
+C = TypeVar("C", bound=Command)
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool(Generic[P, C]):
+    """The declaration of one tool or prompt.
+
+    Attributes:
+        name: the MCP name, also the RBAC action and the metric label.
+        command: the model of its arguments; its docstring is the description that agents read.
+        port: the Protocol that has ``apply``; the adapter registered for it does the work.
+        apply: the method of ``port`` that carries out the command.
+        summary: one line for the audit trail; ``{field}`` stands for an argument.
+        targets: the arguments that name existing objects: resolved to ids before anything is changed.
+        creates: the kind of object it makes, with the field that names it.
+        recognise: tells from observation whether an interrupted command took effect. None: it changes nothing.
+        limit_s: seconds after its start in which the command may send requests to the engine.
+        settle_s: seconds after which the engine has certainly finished or dropped a request.
+    """
+
+    name: str
+    title: str
+    command: type[C]
+    port: type[P]
+    apply: Callable[[P, C, Run], Result]
+    effect: Effect
+    idempotent: bool
+    summary: str
+    targets: tuple[Target, ...] = ()
+    creates: Target | None = None
+    recognise: Recogniser | None = None
+    limit_s: int = 60
+    settle_s: Callable[[C], int] = lambda _command: 30
+    open_world: bool = False
+    surface: Surface = Surface.TOOL
+
+    def __post_init__(self) -> None:
+        fields = {name for _, name, _, _ in string.Formatter().parse(self.summary) if name}
+        named = {target.field for target in (*self.targets, *((self.creates,) if self.creates else ()))}
+        if unknown := (fields | named) - set(self.command.model_fields):
+            raise ValueError(f"{self.name}: no such fields: {sorted(unknown)}")
+        if leaking := fields & secret_fields(self.command):
+            raise ValueError(f"{self.name}: the summary would show secret fields: {sorted(leaking)}")
+        if (self.recognise is None) != (self.effect is Effect.READ):
+            raise ValueError(f"{self.name}: exactly the tools that change something need a recogniser")
+
+    @cached_property
+    def description(self) -> str:
+        return " ".join((self.command.__doc__ or "").split())
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the arguments, without the titles pydantic adds."""
+        schema = self.command.model_json_schema(schema_generator=_CompactSchema)
+        schema.pop("description", None)
+        return schema
+
+    def annotations(self) -> dict[str, bool]:
+        """Return the four MCP hints; all are stated, since their defaults assume the worst."""
+        return {
+            "readOnlyHint": self.effect is Effect.READ,
+            "destructiveHint": self.effect is Effect.DESTROY,
+            "idempotentHint": self.idempotent,
+            "openWorldHint": self.open_world,
+        }
+
+    def parse(self, arguments: Mapping[str, Any]) -> C:
+        """Return the command that ``arguments`` state.
+
+        Raises:
+            InvalidArgumentsError: naming each argument that does not fit and what it should be, without its value.
+        """
+        try:
+            return self.command.model_validate(arguments)
+        except ValidationError as error:
+            raise InvalidArgumentsError(self._explain(error), hint=self._known_arguments()) from None
+
+    def summarise(self, command: C) -> str:
+        """Return the one line that the audit trail shows."""
+        return column_text(self.summary.format_map(_Blanks(command)))
+
+    def object_name(self, command: C) -> str | None:
+        """Return what goes into the ``object`` column while nothing is resolved, None if the tool has no object."""
+        target = self.creates or (self.targets[0] if self.targets else None)
+        value = getattr(command, target.field, None) if target else None
+        return column_text(column_name(target.kind, str(value))) if target and value else None
+
+    def _explain(self, error: ValidationError) -> str:
+        problems = []
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_PROBLEMS]:
+            place = ".".join(column_text(str(part), 64) for part in problem["loc"]) or "arguments"
+            if problem["type"] == "extra_forbidden":
+                close = difflib.get_close_matches(place, self.command.model_fields, 1)
+                problems.append(f"{place}: no such argument" + (f", did you mean {close[0]}?" if close else ""))
+            else:
+                problems.append(f"{place}: {problem['msg'].removeprefix('Value error, ')}")
+        return f"{self.name}: " + "; ".join(problems)
+
+    def _known_arguments(self) -> str:
+        names = [name if info.is_required() else f"[{name}]" for name, info in self.command.model_fields.items()]
+        return "arguments: " + (", ".join(names) or "none")
+
+
+AnyTool = Tool[Any, Any]
+
+
+class Catalogue:
+    """All tools and prompts of a server, by name."""
+
+    def __init__(self, tools: Iterable[AnyTool]) -> None:
+        self._tools: dict[str, AnyTool] = {}
+        for tool in tools:
+            if tool.name in self._tools:
+                raise ValueError(f"two tools are named {tool.name}")
+            self._tools[tool.name] = tool
+
+    def __iter__(self) -> Iterator[AnyTool]:
+        return iter(self._tools.values())
+
+    def on(self, surface: Surface) -> list[AnyTool]:
+        """Return the entries that clients reach in this way, in catalogue order."""
+        return [tool for tool in self if tool.surface is surface]
+
+    def find(self, name: str, surface: Surface) -> AnyTool:
+        """Return the entry.
+
+        Raises:
+            UnknownToolError: with the closest name as hint.
+        """
+        tool = self._tools.get(name)
+        if tool is None or tool.surface is not surface:
+            names = [each.name for each in self.on(surface)]
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {close[0]}?" if close else f"{surface}s: {', '.join(names)}"
+            raise UnknownToolError(f"there is no {surface} of that name", hint=hint)
+        return tool
+
+    def by_name(self, name: str | None) -> AnyTool | None:
+        """Return the entry that the log calls ``name``, None if this version has no such entry."""
+        return self._tools.get(name) if name else None
+
+
+class _Blanks:
+    """Reads a command's fields for a summary; what was left out shows as ``-``."""
+
+    def __init__(self, command: Command) -> None:
+        self._command = command
+
+    def __getitem__(self, name: str) -> str:
+        value = getattr(self._command, name)
+        return "-" if value is None else str(value)
+
+
+class _CompactSchema(GenerateJsonSchema):
+    """JSON Schema without what costs an agent tokens and tells it nothing: titles, and null for what may be left out."""
+
+    def field_title_should_be_set(self, _schema: Any) -> bool:
+        return False
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        inner = super().default_schema(schema)
+        if inner.get("default", ...) is None:
+            del inner["default"]
+        return inner
+
+    def generate(self, schema: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
+        generated = super().generate(schema, mode)
+        for model in (generated, *generated.get("$defs", {}).values()):
+            model.pop("title", None)
+        return generated

@@ -1,0 +1,205 @@
+"""The small languages of Docker's command line that arguments are written in: durations, sizes, ports, mounts."""
+
+import ipaddress
+import re
+import shlex
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|µs|ns))+", re.ASCII)
+_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", re.ASCII)
+_NANOSECONDS: Final = {
+    "h": 3_600_000_000_000,
+    "m": 60_000_000_000,
+    "s": 1_000_000_000,
+    "ms": 1_000_000,
+    "us": 1_000,
+    "µs": 1_000,
+    "ns": 1,
+}
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
+_SIZE_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_CPU: Final = re.compile(r"\d+(?:\.\d{1,9})?|\.\d{1,9}", re.ASCII)
+_PORT_RANGE: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
+_RESTART: Final = re.compile(r"(no|always|unless-stopped|on-failure)(?::(\d{1,6}))?", re.ASCII)
+_VOLUME_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_MOUNT_OPTIONS: Final = frozenset(
+    {"ro", "rw", "z", "Z", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave"}
+)
+_MOST_PORTS: Final = 1024
+
+
+class PortBinding(NamedTuple):
+    """One published port; ``host_port`` None lets the engine choose, ``host_ip`` empty means every address."""
+
+    container_port: int
+    protocol: str
+    host_ip: str
+    host_port: str | None
+
+
+class Mount(NamedTuple):
+    """A host path or volume (``source``) seen at ``target`` inside the container."""
+
+    source: str
+    target: str
+    options: str
+
+
+def parse_duration_ns(text: str) -> int:
+    """Return nanoseconds for a duration such as ``30s``, ``1m30s`` or ``500ms``.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError("a duration is written like 30s, 1m30s or 500ms")
+    return int(sum(Decimal(amount) * _NANOSECONDS[unit] for amount, unit in _DURATION_PART.findall(text)))
+
+
+def parse_moment_ms(text: str, now_ms: int) -> int:
+    """Return milliseconds since 1970 UTC for a duration before now (``10m``) or an ISO 8601 time (UTC if it has no zone).
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if _DURATION.fullmatch(text):
+        return now_ms - parse_duration_ns(text) // 1_000_000
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a time is written like 10m (ago) or 2026-01-31T12:00:00Z") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def parse_bytes(text: str) -> int:
+    """Return bytes for a size such as ``512m`` or ``1.5g`` (units of 1024).
+
+    Raises:
+        ValueError: for anything else.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise ValueError("a size is written like 512m, 1.5g or 1073741824")
+    return int(Decimal(match[1]) * _SIZE_UNITS[match[2].lower()])
+
+
+def parse_nano_cpus(text: str) -> int:
+    """Return billionths of a CPU for a share such as ``0.5``.
+
+    Raises:
+        ValueError: for anything else, and for zero.
+    """
+    if not _CPU.fullmatch(text) or not (nano := int(Decimal(text) * 1_000_000_000)):
+        raise ValueError("a CPU limit is a positive number of processors like 0.5 or 2")
+    return nano
+
+
+def parse_restart_policy(text: str) -> tuple[str, int]:
+    """Return name and maximum retries (0: no limit) for ``no``, ``always``, ``unless-stopped``, ``on-failure[:N]``.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    match = _RESTART.fullmatch(text)
+    if not match or (match[2] and match[1] != "on-failure"):
+        raise ValueError("one of no, always, unless-stopped, on-failure, on-failure:N")
+    return match[1], int(match[2] or 0)
+
+
+def parse_words(command: str | list[str]) -> list[str]:
+    """Return the words of a command line, split as a shell splits them.
+
+    Raises:
+        ValueError: for unbalanced quotes.
+    """
+    if isinstance(command, list):
+        return command
+    try:
+        return shlex.split(command)
+    except ValueError:
+        raise ValueError("quotes are not balanced; pass a list of words instead") from None
+
+
+def parse_mount(source: str, target: str) -> Mount:
+    """Return the mount of ``source`` (absolute host path or volume name) at ``target`` (``/path[:options]``).
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    path, _, options = target.partition(":")
+    if not path.startswith("/") or path == "/":
+        raise ValueError("the container side is an absolute path other than /")
+    if not source.startswith("/") and not _VOLUME_NAME.fullmatch(source):
+        raise ValueError("the key is an absolute host path or a volume name")
+    if ":" in source:
+        raise ValueError("the host side cannot contain a colon")
+    if unknown := set(filter(None, options.split(","))) - _MOUNT_OPTIONS:
+        raise ValueError(f"{len(unknown)} unknown mount option(s); known: {', '.join(sorted(_MOUNT_OPTIONS))}")
+    return Mount(source, path, options or "rw")
+
+
+def parse_ports(ports: dict[str, Any] | list[str]) -> list[PortBinding]:
+    """Return the bindings for published ports in any form Docker takes.
+
+    Either a map from container port (``80``, ``53/udp``, ``8000-8010``) to host port (``8080``, ``"8080"``,
+    ``"127.0.0.1:8080"``, a list of these, or null for one the engine chooses), or a list as after ``docker run -p``
+    (``"8080:80"``, ``"127.0.0.1:8080:80/tcp"``, ``"80"``).
+
+    Raises:
+        ValueError: naming the form that was expected.
+    """
+    bindings: list[PortBinding] = []
+    if isinstance(ports, list):
+        for published in ports:
+            host, _, container = published.rpartition(":")
+            bindings += _bind(container, host or None)
+    else:
+        for container, hosts in ports.items():
+            for host in hosts if isinstance(hosts, list) else [hosts]:
+                bindings += _bind(container, host)
+    if len(bindings) > _MOST_PORTS:
+        raise ValueError(f"at most {_MOST_PORTS} ports can be published at once")
+    return bindings
+
+
+def _bind(container: str, host: Any) -> list[PortBinding]:
+    ports, _, protocol = container.partition("/")
+    if (protocol := protocol or "tcp") not in ("tcp", "udp", "sctp"):
+        raise ValueError("a protocol is tcp, udp or sctp")
+    inside = _port_range(ports)
+    address, host_ports = _host_side(host)
+    if not host_ports:
+        return [PortBinding(port, protocol, address, None) for port in inside]
+    outside = _port_range(host_ports)
+    if len(inside) == 1:
+        return [PortBinding(inside[0], protocol, address, host_ports)]
+    if len(inside) != len(outside):
+        raise ValueError("both port ranges must have the same length")
+    return [PortBinding(a, protocol, address, str(b)) for a, b in zip(inside, outside, strict=True)]
+
+
+def _host_side(host: Any) -> tuple[str, str]:
+    if host is None:
+        return "", ""
+    if isinstance(host, int) and not isinstance(host, bool):
+        return "", str(host)
+    if not isinstance(host, str):
+        raise ValueError("a host port is a number, a string such as 127.0.0.1:8080, a list of these, or null")
+    address, _, port = host.rpartition(":")
+    if not address:
+        return "", port
+    try:
+        return str(ipaddress.ip_address(address.removeprefix("[").removesuffix("]"))), port
+    except ValueError:
+        raise ValueError("the part before the host port is an IP address") from None
+
+
+def _port_range(text: str) -> range:
+    match = _PORT_RANGE.fullmatch(text)
+    if match:
+        first, last = int(match[1]), int(match[2] or match[1])
+        if 1 <= first <= last <= 65535:
+            return range(first, last + 1)
+    raise ValueError("a port is a number from 1 to 65535, or a range such as 8000-8010")

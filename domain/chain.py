@@ -1,0 +1,154 @@
+"""The record chain: what of an event is hashed, how, and how a chain is checked.
+
+Each event yields an audit record in the public form ``audit-record-contract/1`` (MCP SEP-3004, "Tamper-Evident
+Audit Record Contract"): SHA-256 over sorted-key JSON of the record's protected fields. The record's
+``runtime-security`` extension carries ``evidence_hash``, a digest of every other column of the row, so that a
+stranger can check the chain without our data, and we can check every column.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from domain.canonical import sha256_hex
+from domain.events import NewEvent, RecordedEvent
+from domain.lifecycle import Status
+
+CANONICAL_FORM: Final = "audit-record-contract/1"
+RECORD_FIRST_POLICY: Final = "docker-mcp/record-first@1"
+"""Policy id of events that no rule decided: they follow from the promise that nothing happens unrecorded."""
+
+_OUTCOME: Final[Mapping[str | None, str]] = {
+    None: "allowed",
+    Status.RUNNING: "allowed",
+    Status.SUCCESS: "allowed",
+    Status.DEFERRED: "deferred",
+    Status.REJECTED: "denied",
+    Status.DENIED: "denied",
+    Status.REFUSED: "denied",
+    Status.EXPIRED: "denied",
+    Status.CANCELLED: "denied",
+    Status.FAILED: "error",
+    Status.UNKNOWN: "error",
+}
+_SEVERITY: Final = {"allowed": "info", "deferred": "low", "denied": "medium", "error": "high"}
+_QUARANTINE: Final = {"allowed": "release", "deferred": "hold", "denied": "quarantine", "error": "release"}
+_DECISIONS: Final = frozenset({"command.authorized", "command.denied"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first thing wrong with a record: its position and what does not hold."""
+
+    position: int
+    problem: str
+
+
+def timestamp(milliseconds: int) -> str:
+    """Return ``milliseconds`` since 1970 UTC as RFC 3339 with milliseconds and ``Z``."""
+    return datetime.fromtimestamp(milliseconds // 1000, UTC).isoformat()[:19] + f".{milliseconds % 1000:03d}Z"
+
+
+def hash_record(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a record's sorted-key JSON, in hexadecimal.
+
+    The record's keys are plain names and its values have one JSON form each, so no further check is needed here.
+    """
+    return sha256_hex(orjson.dumps(record, option=orjson.OPT_SORT_KEYS))
+
+
+def seal_event(event: NewEvent, *, position: int, version: int, at_ms: int, previous_hash: str | None) -> RecordedEvent:
+    """Return the row for ``event`` at its place in the log, with its hash."""
+    columns: dict[str, Any] = {
+        "position": position,
+        "event_id": event.event_id,
+        "stream": event.stream,
+        "stream_version": version,
+        "type": event.type,
+        "schema_version": event.schema_version,
+        "occurred_at_ms": at_ms,
+        "principal": event.principal,
+        "role": event.role,
+        "tool": event.tool,
+        "object": event.object,
+        "status": event.status,
+        "purpose": event.purpose,
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+        "trace_id": event.trace_id,
+        "span_id": event.span_id,
+        "data": event.data,
+    }
+    record = _record(columns, previous_hash)
+    return RecordedEvent(**columns, previous_hash=previous_hash, event_hash=hash_record(record))
+
+
+def audit_record(event: RecordedEvent) -> dict[str, Any]:
+    """Return the protected fields of ``event`` in the contract's form, ``previous_hash`` included."""
+    columns = {name: getattr(event, name) for name in RecordedEvent.__slots__}
+    return _record(columns, columns["previous_hash"])
+
+
+def verify(events: Iterable[RecordedEvent], *, after: RecordedEvent | None = None) -> Iterator[Fault]:
+    """Yield what is wrong with ``events``, given in log order; nothing for an intact chain.
+
+    ``after`` is the event before the first one, None at the start of the log. Memory does not grow with the log.
+    """
+    position = after.position if after else 0
+    previous = after.event_hash if after else None
+    at_ms = after.occurred_at_ms if after else 0
+    for event in events:
+        if event.position != position + 1:
+            yield Fault(event.position, f"follows position {position}: records are missing or out of order")
+        if event.previous_hash != previous:
+            yield Fault(event.position, "does not link to the record before it")
+        if event.occurred_at_ms < at_ms:
+            yield Fault(event.position, "is older than the record before it")
+        if not _matches_its_hash(event):
+            yield Fault(event.position, "does not match its hash: the record was changed")
+        position, previous, at_ms = event.position, event.event_hash, event.occurred_at_ms
+
+
+def _matches_its_hash(event: RecordedEvent) -> bool:
+    try:
+        return hash_record(audit_record(event)) == event.event_hash
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return False  # a changed column no longer has the form of a record
+
+
+def _record(columns: Mapping[str, Any], previous_hash: str | None) -> dict[str, Any]:
+    outcome = _OUTCOME[columns["status"]]
+    evidence = {name: columns[name] for name in columns if name not in ("data", "event_hash", "previous_hash")}
+    evidence["data"] = sha256_hex(columns["data"].encode())
+    return {
+        "event_id": columns["event_id"],
+        "occurred_at": timestamp(columns["occurred_at_ms"]),
+        "principal_id": columns["principal"],
+        "event_type": columns["type"],
+        "tool_name": columns["tool"],
+        "outcome": outcome,
+        "previous_hash": previous_hash,
+        "extensions": {
+            "caller-governance": {
+                "purpose_declared": columns["purpose"] or "undeclared",
+                "session_id": columns["correlation_id"],
+            },
+            "runtime-security": {
+                "drift_status": "none",
+                "severity": _SEVERITY[outcome],
+                "quarantine_decision": _QUARANTINE[outcome],
+                "policy_id": _policy_id(columns),
+                "evidence_hash": "sha256:" + hash_record(evidence),
+            },
+        },
+    }
+
+
+def _policy_id(columns: Mapping[str, Any]) -> str:
+    if columns["type"] not in _DECISIONS:
+        return RECORD_FIRST_POLICY
+    decision = orjson.loads(columns["data"])
+    return f"docker-mcp/{decision['rule']}@{decision['policy_digest']}"

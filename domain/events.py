@@ -1,0 +1,265 @@
+"""The closed set of event types, their data, and the envelope every event is recorded in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from domain.canonical import JSON, canonical_json
+from domain.errors import Applied
+from domain.lifecycle import Status
+from domain.objects import ObjectRef, ObjectState
+
+MAX_DATA_BYTES: Final = 64 * 1024
+"""Most bytes an event's data may take; the database refuses more."""
+
+
+class Event(BaseModel):
+    """A recorded fact. ``type`` names it in the log for ever; a class may be renamed, its type may not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: ClassVar[str]
+    status: ClassVar[Status | None] = None
+    schema_version: ClassVar[int] = 1
+
+    def encode(self) -> str:
+        """Return the event's data as canonical JSON text."""
+        return canonical_json(self.model_dump(exclude_none=True)).decode()
+
+
+class CommandReceived(Event):
+    """A call arrived. ``arguments`` is None for a call that could not be read; then only names are kept."""
+
+    type = "command.received"
+
+    summary: str
+    arguments: dict[str, JSON] | None = None
+    arguments_mac: str | None = None
+    argument_names: tuple[str, ...] = ()
+    transport: str
+    client_name: str | None = None
+    client_version: str | None = None
+    executor: str
+
+
+class CommandRejected(Event):
+    """The call was malformed, unknown or beyond a limit. The message repeats no argument value."""
+
+    type = "command.rejected"
+    status = Status.REJECTED
+
+    summary: str
+    code: str
+    message: str
+
+
+class CommandAuthorized(Event):
+    """The policy allows the command."""
+
+    type = "command.authorized"
+
+    rule: str
+    policy_digest: str
+
+
+class CommandDenied(Event):
+    """The policy does not allow the command."""
+
+    type = "command.denied"
+    status = Status.DENIED
+
+    summary: str
+    rule: str
+    policy_digest: str
+    reason: str
+
+
+class ExecutionStarted(Event):
+    """The command is about to be applied to Docker. Holds what a probe needs if the executor dies."""
+
+    type = "execution.started"
+    status = Status.RUNNING
+
+    executor: str
+    attempt: int = 1
+    engine: str | None = None
+    pinned: tuple[ObjectState, ...] = ()
+    not_after_ms: int
+
+
+class CommandSucceeded(Event):
+    """The effect happened. ``result`` is kept for commands that change something, its digest for all."""
+
+    type = "command.succeeded"
+    status = Status.SUCCESS
+
+    summary: str
+    result: JSON = None
+    result_sha256: str
+    result_bytes: int
+    touched: tuple[ObjectRef, ...] = ()
+    state_after: tuple[ObjectState, ...] = ()
+    duration_us: int
+    cancel_requested: bool | None = None
+    reconciled: bool | None = None
+
+
+class CommandFailed(Event):
+    """The effect did not happen, or only a part of it (``applied``)."""
+
+    type = "command.failed"
+    status = Status.FAILED
+
+    summary: str
+    code: str
+    message: str
+    hint: str | None = None
+    retryable: bool
+    applied: Applied
+    touched: tuple[ObjectRef, ...] = ()
+    duration_us: int
+    cancel_requested: bool | None = None
+    reconciled: bool | None = None
+
+
+class CommandUnknown(Event):
+    """Nobody can tell whether the effect happened. Provisional: observation or a person settles it."""
+
+    type = "command.unknown"
+    status = Status.UNKNOWN
+
+    summary: str
+    code: str
+    message: str
+    observed: tuple[ObjectState, ...] = ()
+    duration_us: int | None = None
+
+
+class CommandCancelled(Event):
+    """The command was given up before anything was asked of Docker."""
+
+    type = "command.cancelled"
+    status = Status.CANCELLED
+
+    summary: str
+    reason: str
+
+
+class ServerStarted(Event):
+    """A server process has opened the log."""
+
+    type = "server.started"
+
+    version: str
+    transport: str
+    settings_digest: str
+
+
+class ServerStopped(Event):
+    """A server process has closed the log in good order."""
+
+    type = "server.stopped"
+
+    reason: str
+
+
+AnyEvent = (
+    CommandReceived
+    | CommandRejected
+    | CommandAuthorized
+    | CommandDenied
+    | ExecutionStarted
+    | CommandSucceeded
+    | CommandFailed
+    | CommandUnknown
+    | CommandCancelled
+    | ServerStarted
+    | ServerStopped
+)
+
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
+    event.type: event
+    for event in (
+        CommandReceived,
+        CommandRejected,
+        CommandAuthorized,
+        CommandDenied,
+        ExecutionStarted,
+        CommandSucceeded,
+        CommandFailed,
+        CommandUnknown,
+        CommandCancelled,
+        ServerStarted,
+        ServerStopped,
+    )
+}
+
+
+def decode(event_type: str, data: str) -> Event:
+    """Return the event that ``data`` (canonical JSON text) describes.
+
+    Raises:
+        KeyError: for a type this version does not know.
+        pydantic.ValidationError: for data that does not fit the type.
+    """
+    return EVENT_TYPES[event_type].model_validate_json(data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event on its way into the log; the store adds position, time and hashes.
+
+    ``stream_version`` is the version the event must get (1 for the first of its stream); the append is refused
+    if it is taken. None lets the store give the next one, for streams that no two writers decide about.
+    """
+
+    event_id: str
+    stream: str
+    stream_version: int | None
+    type: str
+    schema_version: int
+    principal: str
+    role: str
+    tool: str | None
+    object: str | None
+    status: Status | None
+    purpose: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    trace_id: str | None
+    span_id: str | None
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEvent:
+    """One row of the log. ``occurred_at_ms`` is milliseconds since 1970 UTC and never decreases."""
+
+    position: int
+    event_id: str
+    stream: str
+    stream_version: int
+    type: str
+    schema_version: int
+    occurred_at_ms: int
+    principal: str
+    role: str
+    tool: str | None
+    object: str | None
+    status: str | None
+    purpose: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    trace_id: str | None
+    span_id: str | None
+    data: str
+    previous_hash: str | None
+    event_hash: str
+
+    def payload(self) -> dict[str, Any]:
+        """Return the data as a tree, also for event types this version does not know."""
+        tree: dict[str, Any] = orjson.loads(self.data)
+        return tree

@@ -1,0 +1,43 @@
+"""Docker objects as the log names and describes them."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.canonical import JSON
+
+
+class Kind(StrEnum):
+    """What sort of Docker object."""
+
+    CONTAINER = "container"
+    NETWORK = "network"
+    IMAGE = "image"
+
+
+class ObjectRef(BaseModel):
+    """One object: its kind, its full id and the name it had when it was touched."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    id: str
+    name: str
+
+
+class ObjectState(ObjectRef):
+    """An object with the facts that tell one state from another, for example when it was last started.
+
+    ``facts`` holds no secret: environment values never enter it.
+    """
+
+    facts: dict[str, JSON] = {}
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(kind=self.kind, id=self.id, name=self.name)
+
+
+def column_name(kind: Kind, name: str) -> str:
+    """Return how an event's ``object`` column names an object, for example ``container/web``."""
+    return f"{kind}/{name}"

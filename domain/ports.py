@@ -1,0 +1,110 @@
+"""What the rules need from the outside, as Protocols that adapters satisfy."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.events import NewEvent, RecordedEvent
+from domain.objects import Kind, ObjectRef, ObjectState
+from domain.secrets import DataKey
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970 UTC."""
+
+NewId = Callable[[], str]
+"""A fresh UUIDv7 (RFC 9562): unique, and sorted by time."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCommand:
+    """A command without a final status, and the executor that answers for it."""
+
+    command_id: str
+    position: int
+    status: str | None
+    executor: str
+
+
+class EventStore(Protocol):
+    """The append-only log."""
+
+    def append(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Future[tuple[RecordedEvent, ...]]:
+        """Record ``events`` together or not at all; the future ends when they are durable.
+
+        Cancelling the future before it runs withdraws the events.
+
+        Raises (in the future):
+            LogUnavailableError: the log cannot be written; nothing was recorded.
+            ConcurrentAppendError: a stream version is taken; nothing was recorded.
+        """
+        ...
+
+    def read_stream(self, stream: str) -> list[RecordedEvent]:
+        """Return the events of one stream in order; an empty list if there is none."""
+        ...
+
+    def read(self, after: int = 0, limit: int = 1000) -> list[RecordedEvent]:
+        """Return up to ``limit`` events with a position beyond ``after``, in order."""
+        ...
+
+    def open_commands(self) -> list[OpenCommand]:
+        """Return the commands without a final status, oldest first."""
+        ...
+
+
+class Executors(Protocol):
+    """Which server processes are alive. A process holds its executor id for life."""
+
+    def is_alive(self, executor: str) -> bool:
+        """Return whether the process that holds ``executor`` still runs, stopped or not."""
+        ...
+
+
+class Envelope(Protocol):
+    """Seals the secrets of one command."""
+
+    def seal(self, place: str, value: str) -> dict[str, object]:
+        """Return the sealed form of ``value``, bound to the command and to ``place``."""
+        ...
+
+    @property
+    def data_key(self) -> DataKey | None:
+        """The wrapped key to store with the command; None if nothing was sealed."""
+        ...
+
+
+class Sealer(Protocol):
+    """Holds the sealing key."""
+
+    def envelope(self, command_id: str) -> Envelope:
+        """Return an envelope with a fresh data key for one command."""
+        ...
+
+    def mac(self, data: bytes) -> str:
+        """Return a keyed digest of ``data``: equal data is recognised, nothing is revealed without the key."""
+        ...
+
+
+class Observer(Protocol):
+    """Looks at Docker objects without changing anything. May block."""
+
+    def pin(self, kind: Kind, name: str) -> ObjectState:
+        """Return the object that ``name`` (a name, an id or a unique id prefix) means now.
+
+        Raises:
+            NotFoundError: if there is none.
+        """
+        ...
+
+    def observe(self, ref: ObjectRef) -> ObjectState | None:
+        """Return the object as it is now, by its id (an image: by its name); None if it does not exist."""
+        ...
+
+    def made_by(self, kind: Kind, command_id: str) -> list[ObjectState]:
+        """Return the objects that carry the label of this command."""
+        ...
+
+    def engine_id(self) -> str | None:
+        """Return the engine's own id, None while it cannot be reached."""
+        ...

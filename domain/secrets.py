@@ -1,0 +1,103 @@
+"""Which arguments are secret, and the tree of a command's arguments as the log keeps it.
+
+A field of a command model is secret when its annotation carries :data:`SECRET`. Its values never enter the log
+in the clear: they are replaced by what the sealer makes of them. Names of environment variables stay readable.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Final, get_args, get_type_hints
+
+from pydantic import BaseModel
+
+from domain.canonical import JSON
+
+
+class SecretField:
+    """Marks a field whose values are sealed before they are recorded."""
+
+
+SECRET: Final = SecretField()
+
+SEALED_KEY: Final = "$sealed"
+SEALED_MARK: Final = "«sealed»"
+
+Seal = Callable[[str, str], JSON]
+"""Takes the place of a value (a JSON Pointer, RFC 6901) and the value; returns what the log keeps of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A command's wrapped data key: stored beside the log, deleted to make the sealed values unreadable."""
+
+    command_id: str
+    key_id: str
+    wrapped: str
+
+
+def argument_tree(command: BaseModel, seal: Seal) -> dict[str, JSON]:
+    """Return the command's arguments as canonical JSON: maps with free keys as sorted lists of pairs, None left out.
+
+    ``seal`` is applied to every value of a secret field.
+    """
+    return _model_tree(command, seal, "")
+
+
+def clear(_place: str, value: str) -> JSON:
+    """Leave a secret as it is: for digests that never leave memory in the clear."""
+    return value
+
+
+@cache
+def secret_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the secret fields of a command model."""
+    hints = get_type_hints(model, include_extras=True)
+    return frozenset(name for name in model.model_fields if _is_secret(hints[name]))
+
+
+def hide_sealed(tree: JSON) -> JSON:
+    """Return the tree with every sealed value replaced by ``«sealed»``."""
+    if isinstance(tree, Mapping):
+        return SEALED_MARK if SEALED_KEY in tree else {key: hide_sealed(item) for key, item in tree.items()}
+    if isinstance(tree, list):
+        return [hide_sealed(item) for item in tree]
+    return tree
+
+
+def _is_secret(hint: Any) -> bool:
+    parts = get_args(hint)
+    return SECRET in parts or any(_is_secret(part) for part in parts)
+
+
+def _model_tree(model: BaseModel, seal: Seal, place: str) -> dict[str, JSON]:
+    hidden = secret_fields(type(model))
+    return {
+        name: _tree(value, seal, f"{place}/{name}", secret=name in hidden)
+        for name in type(model).model_fields
+        if (value := getattr(model, name)) is not None
+    }
+
+
+def _tree(value: Any, seal: Seal, place: str, *, secret: bool) -> JSON:
+    match value:
+        case BaseModel():
+            return _model_tree(value, seal, place)
+        case Mapping():
+            pairs = sorted((str(key), item) for key, item in value.items())
+            return [[key, _tree(item, seal, f"{place}/{_escaped(key)}", secret=secret)] for key, item in pairs]
+        case list() | tuple():
+            return [_tree(item, seal, f"{place}/{index}", secret=secret) for index, item in enumerate(value)]
+        case Enum():
+            return value.value
+        case None | bool() if not secret:
+            return value
+        case _ if secret:
+            return seal(place, str(value))
+        case _:
+            return value
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
