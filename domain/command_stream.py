@@ -1,6 +1,7 @@
 """The stream of one command: puts its events into legal order and into the envelope."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
@@ -61,6 +62,10 @@ class CommandStream:
         stream._version = last.stream_version
         stream._last_id = last.event_id
         return stream
+
+    def copy(self) -> "CommandStream":
+        """Return the stream as it stands, to go on in another way."""
+        return copy(self)
 
     @property
     def last_type(self) -> str | None:

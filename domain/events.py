@@ -78,7 +78,11 @@ class CommandDenied(Event):
 
 
 class ExecutionStarted(Event):
-    """The command is about to be applied to Docker. Holds what a probe needs if the executor dies."""
+    """The command is about to be applied to Docker. Holds what a probe needs if the executor dies.
+
+    The executor sends nothing to the engine after ``not_after_ms`` less ``settle_s``; ``settle_s`` seconds after its
+    last request the engine has finished or dropped it.
+    """
 
     type = "execution.started"
     status = Status.RUNNING
@@ -88,21 +92,25 @@ class ExecutionStarted(Event):
     engine: str | None = None
     pinned: tuple[ObjectState, ...] = ()
     not_after_ms: int
+    settle_s: int
 
 
 class CommandSucceeded(Event):
-    """The effect happened. ``result`` is kept for commands that change something, its digest for all."""
+    """The effect happened. ``result`` is kept for commands that change something, digest and size for all.
+
+    A command settled by observation (``reconciled``) has no result: nobody received one.
+    """
 
     type = "command.succeeded"
     status = Status.SUCCESS
 
     summary: str
     result: JSON = None
-    result_sha256: str
-    result_bytes: int
+    result_sha256: str | None = None
+    result_bytes: int | None = None
     touched: tuple[ObjectRef, ...] = ()
     state_after: tuple[ObjectState, ...] = ()
-    duration_us: int
+    duration_us: int | None = None
     cancel_requested: bool | None = None
     reconciled: bool | None = None
 
@@ -120,7 +128,8 @@ class CommandFailed(Event):
     retryable: bool
     applied: Applied
     touched: tuple[ObjectRef, ...] = ()
-    duration_us: int
+    state_after: tuple[ObjectState, ...] = ()
+    duration_us: int | None = None
     cancel_requested: bool | None = None
     reconciled: bool | None = None
 

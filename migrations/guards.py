@@ -17,14 +17,15 @@ BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END""",
     "event_chain": """\
 CREATE TRIGGER event_chain BEFORE INSERT ON event
 BEGIN
-  SELECT RAISE(ABORT, 'the event log is append-only: the row exists')
-    WHERE EXISTS (SELECT 1 FROM event WHERE event_id = NEW.event_id)
-       OR EXISTS (SELECT 1 FROM event WHERE stream = NEW.stream AND stream_version = NEW.stream_version)
-       OR EXISTS (SELECT 1 FROM event WHERE position = NEW.position);
   SELECT RAISE(ABORT, 'the event log has no gaps: wrong position, link or time')
     WHERE (NEW.position, NEW.previous_hash) IS NOT (
         SELECT coalesce(max(position), 0) + 1, (SELECT event_hash FROM event ORDER BY position DESC LIMIT 1) FROM event)
        OR NEW.occurred_at_ms < (SELECT occurred_at_ms FROM event ORDER BY position DESC LIMIT 1);
+  SELECT RAISE(ABORT, 'the stream has moved on, or misses an event')
+    WHERE NEW.stream_version IS NOT (
+        SELECT coalesce(max(stream_version), 0) + 1 FROM event WHERE stream = NEW.stream);
+  SELECT RAISE(ABORT, 'the event is recorded already')
+    WHERE EXISTS (SELECT 1 FROM event WHERE event_id = NEW.event_id);
   SELECT RAISE(ABORT, 'the command already has its final status')
     WHERE NEW.status NOT IN ('deferred', 'running', 'unknown')
       AND EXISTS (SELECT 1 FROM event WHERE stream = NEW.stream AND status NOT IN ('deferred', 'running', 'unknown'));
@@ -45,6 +46,9 @@ BEGIN
      OR NEW.previous_hash IS DISTINCT FROM head.event_hash
      OR NEW.occurred_at_ms < head.occurred_at_ms THEN
     RAISE EXCEPTION 'the event log has no gaps: wrong position, link or time' USING ERRCODE = 'check_violation';
+  END IF;
+  IF NEW.stream_version <> (SELECT coalesce(max(stream_version), 0) + 1 FROM event WHERE stream = NEW.stream) THEN
+    RAISE EXCEPTION 'the stream has moved on, or misses an event' USING ERRCODE = 'check_violation';
   END IF;
   RETURN NEW;
 END

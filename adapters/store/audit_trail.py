@@ -47,19 +47,17 @@ class SqlAuditTrail:
             events=[_told(event) for event in events],
         )
 
-    def query(self, command: AuditLogs, _run: Run) -> AuditPage:
+    def query(self, command: AuditLogs, run: Run) -> AuditPage:
         view = AUDIT_TRAIL.c
         wanted = {view.principal: command.username, view.tool: command.tool_name, view.status: command.status}
-        newest = (
-            select(AUDIT_TRAIL)
-            .where(*(column == value for column, value in wanted.items() if value is not None))
-            .order_by(view.position.desc())
-            .limit(command.limit)
-        )
+        newest = select(AUDIT_TRAIL).where(*(column == value for column, value in wanted.items() if value is not None))
+        own_first = select(func.min(EVENT.c.position)).where(EVENT.c.stream == run.command_id)
         with self._reader.snapshot() as connection:
-            position = connection.execute(select(func.max(EVENT.c.position))).scalar()
-            rows = connection.execute(newest).all()
-        return AuditPage(entries=[_entry(row) for row in rows], log_position=position or 0)
+            # The answer ends before the question, so that reading the trail does not feed it.
+            end = connection.execute(own_first).scalar_one()
+            page = newest.where(view.position < end).order_by(view.position.desc()).limit(command.limit)
+            rows = connection.execute(page).all()
+        return AuditPage(entries=[_entry(row) for row in rows], log_position=end - 1)
 
 
 def _told(event: RecordedEvent) -> CommandEvent:

@@ -1,14 +1,16 @@
 """The event store port on SQLite and PostgreSQL: appends through the group-commit writer, reads through SQLAlchemy."""
 
 import os
+import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from adapters.store.executors import executors_of
 from adapters.store.location import Location
-from adapters.store.postgres import PostgresSession
 from adapters.store.schema import check_guards, check_revision, revision
 from adapters.store.session import Session, SessionLostError
 from adapters.store.sqlite import SqliteSession
@@ -17,6 +19,8 @@ from domain.errors import LogUnavailableError
 from domain.events import NewEvent, RecordedEvent
 from domain.ports import Clock, OpenCommand
 from domain.secrets import DataKey
+
+_KEY_QUESTION_TIMEOUT_S: Final = 5.0
 
 if TYPE_CHECKING:
     from adapters.store.reader import Reader
@@ -101,8 +105,28 @@ class SqlEventStore:
             migrate(self.location)
         return session
 
-    def _open_postgres(self) -> PostgresSession:
+    def _open_postgres(self) -> Session:
+        from adapters.store.postgres import PostgresSession
+
         try:
             return PostgresSession(self.location.url, self._timeout_s)
         except SessionLostError as error:
             raise LogUnavailableError(str(error)) from error
+
+
+def newest_key_id(location: Location) -> str | None:
+    """Return the id of the sealing key that was used last; None if nothing is sealed or the log cannot be asked."""
+    question = "SELECT key_id FROM data_key ORDER BY command_id DESC LIMIT 1"
+    try:
+        if location.path:
+            with closing(sqlite3.connect(f"file:{quote(str(location.path))}?mode=ro", uri=True)) as connection:
+                rows = connection.execute(question).fetchall()
+        else:
+            from adapters.store.postgres import PostgresSession
+
+            session = PostgresSession(location.url, _KEY_QUESTION_TIMEOUT_S)
+            with closing(session):
+                rows = session.query(question)
+    except (sqlite3.Error, LogUnavailableError):
+        return None
+    return str(rows[0][0]) if rows else None

@@ -4,15 +4,11 @@ No heartbeat decides, so a process that was only paused is never taken for dead.
 """
 
 import fcntl
-import hashlib
 import os
 from pathlib import Path
-from typing import Any, Protocol
-
-import psycopg
+from typing import Protocol
 
 from adapters.store.location import Location
-from adapters.store.postgres import connect
 from domain.errors import LogUnavailableError
 
 
@@ -36,6 +32,8 @@ def executors_of(location: Location, timeout_s: float = 5.0) -> HeldExecutors:
     """Return the locks that belong to a log."""
     if location.path:
         return FileExecutors(location.path.with_name(location.path.name + ".executors"))
+    from adapters.store.postgres_executors import PostgresExecutors
+
     return PostgresExecutors(location.url, timeout_s)
 
 
@@ -92,46 +90,6 @@ class FileExecutors:
         return self._directory / f"{executor}.lock"
 
 
-class PostgresExecutors:
-    """One session-level advisory lock per process, on a connection of its own."""
-
-    def __init__(self, url: str, timeout_s: float) -> None:
-        self._url = url
-        self._timeout_s = timeout_s
-        self._held: str | None = None
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
-
-    def hold(self, executor: str) -> None:
-        try:
-            if self._connection is not None:
-                self._connection.execute("SELECT 1")
-                return
-        except psycopg.Error:
-            self.release()
-        connection = connect(self._url, self._timeout_s)
-        try:
-            connection.execute("SELECT pg_advisory_lock(%s)", (_key(executor),))
-        except psycopg.Error as error:
-            connection.close()
-            raise LogUnavailableError("no executor lock: the database did not grant it") from error
-        self._connection, self._held = connection, executor
-
-    def is_alive(self, executor: str) -> bool:
-        if executor == self._held:
-            return True
-        try:
-            with connect(self._url, self._timeout_s) as connection:
-                row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(executor),)).fetchone()
-                return not (row and row[0])  # a lock that was free goes with the connection
-        except psycopg.Error as error:
-            raise LogUnavailableError("the database did not say which servers are alive") from error
-
-    def release(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = self._held = None
-
-
 def _lock(file: Path, flags: int) -> int | None:
     """Return a descriptor that holds the file's lock; None if another process has it or the file is missing."""
     try:
@@ -144,7 +102,3 @@ def _lock(file: Path, flags: int) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def _key(executor: str) -> int:
-    return int.from_bytes(hashlib.sha256(executor.encode()).digest()[:8], "big", signed=True)

@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from adapters.store.postgres import PostgresSession
 from adapters.store.session import Session
 from adapters.store.sqlite import SqliteSession
 from domain.errors import ConfigurationError
@@ -61,7 +60,6 @@ def check_guards(session: Session) -> None:
         sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'"
         found, expected = dict(session.query(sql)), SQLITE_TRIGGERS
     else:
-        assert isinstance(session, PostgresSession)  # noqa: S101 (there are two kinds of session)
         found = {name: tuple(rest) for name, *rest in session.query(_POSTGRES_TRIGGER_SQL)}
         expected = {
             name: (_tgtype(moment, each), _ENABLED_ALWAYS, function, POSTGRES_FUNCTIONS[function])

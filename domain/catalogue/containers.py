@@ -271,7 +271,7 @@ class Logs(Result):
 
     lines: list[str]
     shown: int
-    matched: int
+    matched: int | None = None
     truncated: bool
     narrow: str | None = None
 

@@ -59,7 +59,7 @@ def parse_duration_ns(text: str) -> int:
 
 
 def parse_moment_ms(text: str, now_ms: int) -> int:
-    """Return milliseconds since 1970 UTC for a duration before now (``10m``) or an ISO 8601 time (UTC if it has no zone).
+    """Return milliseconds since 1970 UTC for a duration before now (``10m``) or an ISO 8601 time (UTC without a zone).
 
     Raises:
         ValueError: for anything else.

@@ -1,0 +1,145 @@
+"""Creating a container, with everything that goes with it, or nothing at all."""
+
+from typing import Any
+
+from docker import APIClient
+
+from adapters.docker.describe import published, short_id
+from adapters.docker.engine import Engine
+from adapters.docker.errors import explained
+from adapters.docker.images import DockerImages
+from adapters.docker.networks import own_labels
+from domain.catalogue.containers import ContainerCreated, CreateContainer, HealthCheck, MountPoint
+from domain.catalogue.tool import Run
+from domain.catalogue.values import (
+    parse_bytes,
+    parse_duration_ns,
+    parse_mount,
+    parse_nano_cpus,
+    parse_ports,
+    parse_restart_policy,
+    parse_words,
+)
+from domain.errors import EngineError, NotFoundError, PartlyAppliedError
+from domain.objects import Kind
+
+
+def create_container(engine: Engine, images: DockerImages, command: CreateContainer, run: Run) -> ContainerCreated:
+    """Create the container, connect it to its networks and start it; remove it again if one of these fails.
+
+    Raises:
+        PartlyAppliedError: a later step failed and the container could not be removed.
+        EngineError: nothing is left behind.
+    """
+    api = engine.api
+    name = command.name or f"mcp-{run.command_id[-12:]}"
+    options = _options(api, command, run)
+    pulled = False
+    try:
+        made = _create(api, name, options, run)
+    except NotFoundError as missing:
+        if missing.code != "image_not_found":
+            raise
+        images.fetch(command.image, run)
+        pulled = True
+        made = _create(api, name, options, run)
+    try:
+        _connect_and_start(api, made["Id"], command, run)
+    except EngineError as error:
+        if error.applied != "unknown":
+            _discard(api, made["Id"], name, error)
+        raise
+    with explained(Kind.CONTAINER, name):
+        found = api.inspect_container(made["Id"])
+    return ContainerCreated(
+        id=found["Id"],
+        name=name,
+        image=command.image,
+        state=found["State"]["Status"],
+        ports=published(found),
+        pulled=pulled,
+        warnings=[str(warning) for warning in made.get("Warnings") or []],
+    )
+
+
+def _create(api: APIClient, name: str, options: dict[str, Any], run: Run) -> dict[str, Any]:
+    run.before_change()
+    with explained(Kind.CONTAINER, name):
+        made: dict[str, Any] = api.create_container(name=name, detach=True, **options)
+    return made
+
+
+def _connect_and_start(api: APIClient, container_id: str, command: CreateContainer, run: Run) -> None:
+    for network in (command.networks or [])[1:]:
+        run.before_change()
+        with explained(Kind.NETWORK, network):
+            api.connect_container_to_network(container_id, network)
+    if command.start:
+        run.before_change()
+        with explained(Kind.CONTAINER, container_id):
+            api.start(container_id)
+
+
+def _discard(api: APIClient, container_id: str, name: str, cause: EngineError) -> None:
+    try:
+        with explained(Kind.CONTAINER, name):
+            api.remove_container(container_id, force=True, v=True)
+    except EngineError as error:
+        raise PartlyAppliedError(
+            f"{cause.message}; container {name} ({short_id(container_id)}) was made and could not be removed",
+            hint="remove-container removes it",
+        ) from error
+
+
+def _options(api: APIClient, command: CreateContainer, run: Run) -> dict[str, Any]:
+    bindings = parse_ports(command.ports or [])
+    options = {
+        "image": command.image,
+        "command": parse_words(command.command) if command.command else None,
+        "entrypoint": parse_words(command.entrypoint) if command.entrypoint else None,
+        "working_dir": command.working_dir,
+        "user": command.user,
+        "environment": {key: _text(value) for key, value in (command.environment or {}).items()},
+        "labels": {**(command.labels or {}), **own_labels(run)},
+        "healthcheck": _health_check(command.health_check) if command.health_check else None,
+        "ports": sorted({(binding.container_port, binding.protocol) for binding in bindings}),
+        "host_config": api.create_host_config(**_host_options(command)),
+    }
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _host_options(command: CreateContainer) -> dict[str, Any]:
+    ports: dict[str, list[tuple[str, str | None]]] = {}
+    for binding in parse_ports(command.ports or []):
+        inside = f"{binding.container_port}/{binding.protocol}"
+        ports.setdefault(inside, []).append((binding.host_ip, binding.host_port))
+    resources = command.resources
+    options: dict[str, Any] = {
+        "port_bindings": ports,
+        "binds": [_bind(source, target) for source, target in (command.volumes or {}).items()],
+        "network_mode": command.networks[0] if command.networks else None,
+        "nano_cpus": parse_nano_cpus(resources.cpu) if resources and resources.cpu else None,
+        "mem_limit": parse_bytes(resources.memory) if resources and resources.memory else None,
+    }
+    if command.restart_policy:
+        name, retries = parse_restart_policy(command.restart_policy)
+        options["restart_policy"] = {"Name": name, "MaximumRetryCount": retries}
+    return {key: value for key, value in options.items() if value}
+
+
+def _bind(source: str, target: str | MountPoint) -> str:
+    mount = parse_mount(source, target if isinstance(target, str) else target.text())
+    return f"{mount.source}:{mount.target}:{mount.options}"
+
+
+def _health_check(check: HealthCheck) -> dict[str, Any]:
+    durations = {"interval": check.interval, "timeout": check.timeout, "start_period": check.start_period}
+    return {
+        "test": ["CMD-SHELL", check.cmd] if isinstance(check.cmd, str) else ["CMD", *check.cmd],
+        **{key: parse_duration_ns(value) for key, value in durations.items() if value},
+        **({"retries": check.retries} if check.retries else {}),
+    }
+
+
+def _text(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

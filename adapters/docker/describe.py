@@ -1,0 +1,150 @@
+"""What the engine says of containers, in the words of our results."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from domain.catalogue.containers import (
+    Attachment,
+    ContainerDetail,
+    ContainerField,
+    ContainerRow,
+    Published,
+    Stats,
+)
+from domain.chain import timestamp
+from domain.objects import Kind, ObjectState
+
+_SHORT_ID: Final = 12
+_MOST_FACTS: Final = 128
+"""How many networks the log keeps of one container, so that its state fits into an event."""
+_NEVER: Final = "0001-01-01T00:00:00Z"
+"""How the engine writes a time that has not come."""
+
+
+def short_id(full: str) -> str:
+    """Return the twelve digits that people use for an id."""
+    return full.removeprefix("sha256:")[:_SHORT_ID]
+
+
+def container_state(found: Mapping[str, Any]) -> ObjectState:
+    """Return what the log keeps of a container's inspection: what tells one state from another, and no environment."""
+    state = found["State"]
+    networks = found["NetworkSettings"].get("Networks") or {}
+    facts = {
+        "image": found["Config"]["Image"],
+        "status": state["Status"],
+        "running": state["Running"],
+        "exit_code": state["ExitCode"],
+        "oom_killed": state["OOMKilled"],
+        "restart_count": found.get("RestartCount", 0),
+        "started_at": moment(state["StartedAt"]),
+        "finished_at": moment(state["FinishedAt"]),
+        "health": (state.get("Health") or {}).get("Status"),
+        "networks": sorted([name, end["NetworkID"], end["EndpointID"]] for name, end in networks.items())[:_MOST_FACTS],
+    }
+    return ObjectState(kind=Kind.CONTAINER, id=found["Id"], name=found["Name"].removeprefix("/"), facts=facts)
+
+
+def moment(text: str | None) -> str | None:
+    """Return the engine's time, None for one that has not come."""
+    return None if not text or text == _NEVER else text
+
+
+def row(entry: dict[str, Any], fields: list[ContainerField]) -> ContainerRow:
+    names = [name.removeprefix("/") for name in entry["Names"] or []]
+    more: dict[str, Any] = {
+        "command": entry["Command"],
+        "created": timestamp(entry["Created"] * 1000),
+        "labels": entry["Labels"] or {},
+        "mounts": [f"{mount.get('Source') or mount.get('Name')}:{mount['Destination']}" for mount in entry["Mounts"]],
+        "networks": sorted(entry["NetworkSettings"]["Networks"]),
+        "ports": sorted({_port(port) for port in entry["Ports"]}),
+    }
+    return ContainerRow(
+        id=short_id(entry["Id"]),
+        name=next((name for name in names if "/" not in name), names[0] if names else ""),
+        image=entry["Image"],
+        state=entry["State"],
+        status=entry["Status"],
+        **{field: more[field] for field in fields},
+    )
+
+
+def _port(port: dict[str, Any]) -> str:
+    inside = f"{port['PrivatePort']}/{port['Type']}"
+    return f"{port.get('IP', '')}:{port['PublicPort']}->{inside}" if port.get("PublicPort") else inside
+
+
+def published(found: dict[str, Any]) -> list[Published]:
+    """Return the ports that an inspected container has bound on its host."""
+    ports = found["NetworkSettings"].get("Ports") or {}
+    return [
+        Published(container=inside, host=f"{bound['HostIp']}:{bound['HostPort']}")
+        for inside, bindings in sorted(ports.items())
+        for bound in bindings or []
+    ]
+
+
+def detail(found: dict[str, Any]) -> ContainerDetail:
+    config, host, state = found["Config"], found["HostConfig"], found["State"]
+    networks = found["NetworkSettings"].get("Networks") or {}
+    restart = host.get("RestartPolicy") or {}
+    retries = f":{restart['MaximumRetryCount']}" if restart.get("MaximumRetryCount") else ""
+    return ContainerDetail(
+        id=found["Id"],
+        name=found["Name"].removeprefix("/"),
+        image=config["Image"],
+        image_id=short_id(found["Image"]),
+        created=found["Created"],
+        state=state["Status"],
+        running=state["Running"],
+        exit_code=state["ExitCode"],
+        oom_killed=state["OOMKilled"],
+        restart_count=found.get("RestartCount", 0),
+        started_at=moment(state["StartedAt"]),
+        finished_at=moment(state["FinishedAt"]),
+        error=state.get("Error") or None,
+        health=(state.get("Health") or {}).get("Status"),
+        command=config.get("Cmd") or [],
+        entrypoint=config.get("Entrypoint") or [],
+        working_dir=config.get("WorkingDir") or None,
+        user=config.get("User") or None,
+        environment=[entry.partition("=")[0] for entry in config.get("Env") or []],
+        labels=config.get("Labels") or {},
+        ports=published(found),
+        mounts=[
+            f"{mount.get('Name') or mount.get('Source')}:{mount['Destination']}:{'rw' if mount.get('RW') else 'ro'}"
+            for mount in found.get("Mounts") or []
+        ],
+        networks=[
+            Attachment(name=name, ip_address=end.get("IPAddress") or "", aliases=end.get("Aliases") or [])
+            for name, end in sorted(networks.items())
+        ],
+        restart_policy=(restart.get("Name") or "no") + retries,
+        memory_bytes=host.get("Memory") or 0,
+        nano_cpus=host.get("NanoCpus") or 0,
+    )
+
+
+def measurement(name: str, measured: dict[str, Any]) -> Stats:
+    cpu, before = measured["cpu_stats"], measured["precpu_stats"]
+    used = cpu["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
+    system = cpu.get("system_cpu_usage", 0) - before.get("system_cpu_usage", 0)
+    memory = measured["memory_stats"]
+    cache = memory.get("stats", {})
+    networks = (measured.get("networks") or {}).values()
+    disk: dict[str, int] = {}
+    for entry in measured.get("blkio_stats", {}).get("io_service_bytes_recursive") or []:
+        operation = entry["op"].lower()
+        disk[operation] = disk.get(operation, 0) + entry["value"]
+    return Stats(
+        name=name,
+        cpu_millicores=used * 1000 * cpu.get("online_cpus", 1) // system if system > 0 else 0,
+        memory_bytes=max(0, memory["usage"] - cache.get("inactive_file", cache.get("total_inactive_file", 0))),
+        memory_limit_bytes=memory["limit"],
+        network_rx_bytes=sum(network["rx_bytes"] for network in networks),
+        network_tx_bytes=sum(network["tx_bytes"] for network in networks),
+        disk_read_bytes=disk.get("read", 0),
+        disk_write_bytes=disk.get("write", 0),
+        processes=measured["pids_stats"]["current"],
+    )

@@ -1,0 +1,15 @@
+"""Who runs this process."""
+
+import os
+import pwd
+
+from domain.principal import Principal, Role
+
+
+def local_principal(role: Role) -> Principal:
+    """Return the operating-system user as ``local:<name>``; ``role`` is what the configuration gives it."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return Principal(f"local:{name}", role)

@@ -1,0 +1,1 @@
+"""The running server: takes calls, records them, carries them out, answers."""

@@ -1,0 +1,281 @@
+"""The composition root: the one place that knows which adapter stands behind which port."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from functools import cached_property, partial
+from typing import Any, Final
+
+import uuid6
+
+from adapters.identity import local_principal
+from adapters.sealing import AesSealer, load_sealing_key
+from adapters.store.event_store import SqlEventStore, newest_key_id
+from adapters.store.location import Location
+from domain.catalogue import CATALOGUE
+from domain.catalogue.audit import AuditTrail
+from domain.catalogue.containers import Containers
+from domain.catalogue.networks import Networks
+from domain.catalogue.system import Images, System
+from domain.catalogue.tool import Catalogue
+from domain.errors import ConfigurationError, DockerMcpError, LogUnavailableError
+from domain.events import Event, NewEvent, ServerStarted, ServerStopped
+from domain.policy import DEFAULT_POLICY
+from domain.ports import Observer
+from domain.principal import SYSTEM
+from server.dispatcher import Dispatcher
+from server.effect import Bound
+from server.journal import Journal
+from server.projector import Projector
+from server.recovery import Recovery
+from server.settings import Settings
+from server.version import VERSION
+from server.workers import Workers
+
+_LOG_WORKERS: Final = 4
+
+logger = logging.getLogger(__name__)
+
+
+def new_id() -> str:
+    """Return a fresh UUIDv7."""
+    return str(uuid6.uuid7())
+
+
+def now_ms() -> int:
+    """Return milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class DockerAdapters:
+    """The adapters of one engine. Docker's client is imported when the first of them is needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def engine(self) -> Any:
+        from adapters.docker.engine import Engine
+
+        settings = self._settings
+        return Engine(
+            settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, settings.DOCKER_MCP_ENGINE_WORKERS
+        )
+
+    @cached_property
+    def observer(self) -> Observer:
+        from adapters.docker.engine import EngineObserver
+
+        return EngineObserver(self.engine)
+
+    @cached_property
+    def images(self) -> Any:
+        from adapters.docker.images import DockerImages
+
+        return DockerImages(self.engine)
+
+    @cached_property
+    def containers(self) -> Any:
+        from adapters.docker.containers import DockerContainers
+
+        return DockerContainers(self.engine, self.images)
+
+    @cached_property
+    def networks(self) -> Any:
+        from adapters.docker.networks import DockerNetworks
+
+        return DockerNetworks(self.engine)
+
+    @cached_property
+    def system(self) -> Any:
+        from adapters.docker.images import DockerSystem
+
+        return DockerSystem(self.engine)
+
+
+class Application:
+    """Everything that serves one transport, wired together."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: str,
+        catalogue: Catalogue = CATALOGUE,
+        more_ports: Mapping[type, Any] | None = None,
+    ) -> None:
+        """Wire the parts; nothing is opened before :meth:`start`.
+
+        Args:
+            settings: the options.
+            transport: how callers reach this process, for the log.
+            catalogue: the tools and prompts.
+            more_ports: adapters of ports that only ``catalogue`` knows.
+
+        Raises:
+            ConfigurationError: if the database URL or the sealing key is not usable.
+        """
+        self.settings = settings
+        self.transport = transport
+        self._serving = False
+        self.executor = new_id()
+        self.principal = local_principal(settings.role)
+        location = Location.parse(settings.database_url)
+        self.store = SqlEventStore(location, now_ms, self.executor, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
+        self.docker = DockerAdapters(settings)
+        self._engine_workers = Workers("engine", settings.DOCKER_MCP_ENGINE_WORKERS)
+        self._log_workers = Workers("log", _LOG_WORKERS)
+        self.journal = Journal(self.store, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
+        self.recovery = Recovery(
+            catalogue,
+            self.store,
+            self.journal,
+            self.store.executors,
+            lambda: self.docker.observer,
+            self._log_workers,
+            now_ms,
+            new_id,
+        )
+        projector = Projector(
+            self._ports(more_ports or {}),
+            lambda: self.docker.observer,
+            self.journal,
+            now_ms,
+            self.executor,
+            self.recovery.watch,
+        )
+        self.dispatcher = Dispatcher(
+            catalogue,
+            DEFAULT_POLICY,
+            self.journal,
+            projector,
+            sealer_of(settings, location),
+            new_id,
+            self.executor,
+            settings.DOCKER_MCP_QUEUE_LIMIT,
+        )
+
+    async def start(self, *, serving: bool = True) -> None:
+        """Open the log. A process that is ``serving`` records its start and settles what dead ones left open.
+
+        A log that cannot be written does not stop the start: every call then says so.
+
+        Raises:
+            ConfigurationError: if the database is not one that this version may write.
+        """
+        try:
+            self.store.check()
+            if serving:
+                digest = self.settings.digest()
+                started = ServerStarted(version=VERSION, transport=self.transport, settings_digest=digest)
+                await self.journal.append([self._own(started)])
+        except LogUnavailableError as error:
+            self.journal.health.log_error = error.message
+            logger.error("%s", error.describe())
+        self._serving = serving
+        if serving:
+            self.recovery.start()
+            threading.Thread(target=self._meet_engine, name="engine-hello", daemon=True).start()
+
+    async def stop(self, reason: str) -> bool:
+        """Let running commands finish within the grace period, record the stop, close the log.
+
+        Returns whether everything ended in good order; if not, the next start settles the rest.
+        """
+        self.recovery.stop()
+        unfinished = await self.dispatcher.close(self.settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
+        unrecorded = await self.journal.flush(1.0)
+        in_order = not unfinished and not unrecorded
+        try:
+            if in_order and self._serving:
+                await self.journal.append([self._own(ServerStopped(reason=reason))])
+        except DockerMcpError:
+            in_order = False
+        self.store.close()
+        self._engine_workers.abandon()
+        self._log_workers.abandon()
+        return in_order
+
+    async def problems(self) -> dict[str, str]:
+        """Return what keeps this process from serving, by part; empty if it is ready."""
+        found: dict[str, str] = {}
+        if self.journal.health.closing:
+            found["server"] = "stopping"
+        if self.journal.health.unrecorded_outcomes:
+            found["outcomes"] = f"{self.journal.health.unrecorded_outcomes} not recorded yet"
+        try:
+            await self.journal.append([])
+            if self.journal.health.log_error:
+                found["log"] = self.journal.health.log_error
+        except DockerMcpError as error:
+            found["log"] = error.message
+        try:
+            await self._engine_workers.run(lambda: self.docker.engine.ping())
+        except DockerMcpError as error:
+            found["engine"] = error.message
+        return found
+
+    def _ports(self, more: Mapping[type, Any]) -> dict[type, Bound]:
+        docker = self.docker
+        ports: dict[type, Bound] = {
+            Containers: Bound(lambda: docker.containers, self._engine_workers),
+            Networks: Bound(lambda: docker.networks, self._engine_workers),
+            Images: Bound(lambda: docker.images, self._engine_workers),
+            System: Bound(lambda: docker.system, self._engine_workers),
+            AuditTrail: Bound(lambda: self._audit_trail, self._log_workers),
+        }
+        return ports | {port: Bound(partial(_itself, adapter), self._engine_workers) for port, adapter in more.items()}
+
+    @cached_property
+    def _audit_trail(self) -> AuditTrail:
+        from adapters.store.audit_trail import SqlAuditTrail
+
+        return SqlAuditTrail(self.store.reader)
+
+    def _meet_engine(self) -> None:
+        """Learn the engine's id, which is recorded with every execution, before the first call needs it."""
+        try:
+            self.docker.engine.identify()
+        except DockerMcpError as error:
+            logger.warning("%s", error.describe())
+
+    def _own(self, event: Event) -> NewEvent:
+        return NewEvent(
+            event_id=new_id(),
+            stream=f"server/{self.executor}",
+            stream_version=None,
+            type=event.type,
+            schema_version=event.schema_version,
+            principal=SYSTEM.name,
+            role=SYSTEM.role.value,
+            tool=None,
+            object=None,
+            status=None,
+            purpose=None,
+            correlation_id=None,
+            causation_id=None,
+            trace_id=None,
+            span_id=None,
+            data=event.encode(),
+        )
+
+
+def _itself(adapter: Any) -> Any:
+    return adapter
+
+
+def sealer_of(settings: Settings, location: Location) -> AesSealer:
+    """Return the sealer for a log, with the key that belongs to it; makes the key of a new SQLite log.
+
+    Raises:
+        ConfigurationError: if the key is missing, malformed or not the log's.
+    """
+    sealed_with = newest_key_id(location)
+    file = location.path.with_name(location.path.name + ".key") if location.path else None
+    sealer = AesSealer(load_sealing_key(settings.sealing_key, file, may_create=sealed_with is None))
+    if sealed_with not in (None, sealer.key_id):
+        raise ConfigurationError(
+            f"the log was sealed with key {sealed_with}, this is key {sealer.key_id}",
+            hint="give the server the key that the log was sealed with",
+        )
+    return sealer

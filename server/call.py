@@ -1,0 +1,69 @@
+"""One call on its way through the server: who makes it, what it is, and what it answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from domain.catalogue.tool import AnyTool, Command, Result
+from domain.command_stream import CommandStream
+from domain.errors import DockerMcpError
+from domain.principal import Principal
+
+Progress = Callable[[int, int | None, str], None]
+
+
+def no_progress(_done: int, _total: int | None, _message: str) -> None:
+    """Tell nobody: the caller asked for no progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who makes a call, by which way, in which conversation. ``purpose`` is what the caller declares."""
+
+    principal: Principal
+    transport: str
+    client_name: str | None = None
+    client_version: str | None = None
+    correlation_id: str | None = None
+    purpose: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    progress: Progress = no_progress
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """A command that the policy allows, while it is carried out."""
+
+    tool: AnyTool
+    command: Command
+    summary: str
+    stream: CommandStream
+    caller: Caller
+    cancel_requested: bool = False
+
+    @property
+    def command_id(self) -> str:
+        return self.stream.context.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets: the result, or the error that took its place."""
+
+    command_id: str
+    result: Result | None = None
+    error: DockerMcpError | None = None
+
+    def content(self) -> dict[str, Any]:
+        """Return the result as a JSON tree; what is not set is left out."""
+        return self.result.model_dump(mode="json", exclude_none=True) if self.result else {}
+
+
+@dataclass(slots=True)
+class Health:
+    """What ``/readyz`` shows of this process."""
+
+    log_error: str | None = None
+    unrecorded_outcomes: int = 0
+    closing: bool = False

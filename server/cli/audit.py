@@ -1,0 +1,50 @@
+"""``docker-mcp audit``."""
+
+from typing import Any, Final
+
+import orjson
+import typer
+
+from domain.catalogue.tool import Surface
+from server.bootstrap import Application
+from server.call import Caller
+from server.settings import Settings
+
+_COLUMNS: Final = (
+    ("at", "TIME"),
+    ("principal", "PRINCIPAL"),
+    ("tool", "TOOL"),
+    ("object", "OBJECT"),
+    ("status", "STATUS"),
+    ("duration_ms", "MS"),
+    ("summary", "SUMMARY"),
+    ("reason", "REASON"),
+    ("command_id", "COMMAND"),
+)
+
+
+async def show_audit(settings: Settings, arguments: dict[str, Any], *, as_json: bool) -> bool:
+    """Print the newest commands; return whether the log answered. The question is a command like any other."""
+    application = Application(settings, "cli")
+    await application.start(serving=False)
+    try:
+        caller = Caller(principal=application.principal, transport="cli")
+        answer = await application.dispatcher.dispatch("audit-logs", arguments, caller, Surface.PROMPT)
+    finally:
+        await application.stop("done")
+    if answer.error:
+        typer.echo(f"docker-mcp: {answer.error.describe()}", err=True)
+        return False
+    page = answer.content()
+    typer.echo(orjson.dumps(page, option=orjson.OPT_INDENT_2).decode() if as_json else table(page["entries"]))
+    return True
+
+
+def table(entries: list[dict[str, Any]]) -> str:
+    """Return audit entries as aligned columns; columns that are empty throughout are left out."""
+    shown = [(key, title) for key, title in _COLUMNS if any(entry.get(key) is not None for entry in entries)]
+    rows = [[title for _, title in shown]]
+    rows += [[str(entry.get(key, "")) for key, _ in shown] for entry in entries]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(shown))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines) if entries else "no commands match"

@@ -1,0 +1,136 @@
+"""``docker-mcp doctor``: what is wrong on this machine, and how to mend it."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from adapters.docker.engine import Engine
+from adapters.store.event_store import SqlEventStore
+from adapters.store.location import Location
+from domain.errors import DockerMcpError
+from server.bootstrap import new_id, now_ms, sealer_of
+from server.settings import Settings
+
+_DEFAULT_SOCKET: Final = "unix:///var/run/docker.sock"
+_COMPOSE_TIMEOUT_S: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, whether it is well, what was seen, and the fix. Optional ones do not fail."""
+
+    check: str
+    ok: bool
+    seen: str
+    fix: str = ""
+    optional: bool = False
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Return all findings, in the order in which a server would meet them."""
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_log, _key, _engine, _compose, _port)
+    return [finding for check in checks for finding in check(settings)]
+
+
+def report(findings: list[Finding], *, as_json: bool) -> str:
+    """Return the findings for people, or as JSON."""
+    if as_json:
+        return json.dumps([asdict(finding) for finding in findings], indent=2)
+    lines = []
+    for finding in findings:
+        mark = "ok  " if finding.ok else ("note" if finding.optional else "FAIL")
+        lines.append(f"{mark}  {finding.check:<10} {finding.seen}")
+        if not finding.ok:
+            lines.append(f"{'':16} fix: {finding.fix}")
+    return "\n".join(lines)
+
+
+def _log(settings: Settings) -> Iterator[Finding]:
+    location = Location.parse(settings.database_url)
+    store = SqlEventStore(location, now_ms, new_id(), settings.DOCKER_MCP_APPEND_TIMEOUT_S)
+    try:
+        store.check()
+    except DockerMcpError as error:
+        fix = error.hint or "make the directory writable for this user, or set DOCKER_MCP_DATABASE_URL"
+        yield Finding("log", False, f"{location.describe()}: {error.message}", fix)
+        return
+    finally:
+        store.close()
+    yield Finding("log", True, f"{location.describe()}: writable, guarded against changes")
+    if location.path and location.path.stat().st_mode & 0o077:
+        yield Finding("log", False, f"others can read {location.path}", f"chmod 600 {location.path}")
+
+
+def _key(settings: Settings) -> Iterator[Finding]:
+    try:
+        sealer = sealer_of(settings, Location.parse(settings.database_url))
+    except (DockerMcpError, OSError) as error:
+        hint = error.hint if isinstance(error, DockerMcpError) else "make the directory writable for this user"
+        yield Finding("key", False, str(error), hint)
+        return
+    yield Finding("key", True, f"secrets are sealed with key {sealer.key_id}")
+
+
+def _engine(settings: Settings) -> Iterator[Finding]:
+    where = settings.DOCKER_HOST or _DEFAULT_SOCKET
+    try:
+        engine = Engine(settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, 1)
+        info = engine.identify()
+    except DockerMcpError as error:
+        yield Finding("engine", False, f"{where}: {error.message}", _engine_fix(where))
+        return
+    yield Finding("engine", True, f"{where}: Docker {info['ServerVersion']}, API {engine.api.api_version}")
+
+
+def _engine_fix(where: str) -> str:
+    path = Path(where.removeprefix("unix://"))
+    if not where.startswith("unix://"):
+        return "check DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, and that the engine listens there"
+    if path.exists() and not os.access(path, os.W_OK):
+        return "add this user to the group docker (sudo usermod -aG docker $USER) and log in again"
+    if shutil.which("dockerd"):
+        return "start the engine: sudo systemctl start docker, or sudo dockerd"
+    return "install an engine: sudo apt-get install docker.io, or https://docs.docker.com/engine/install/"
+
+
+def _compose(_settings: Settings) -> Iterator[Finding]:
+    command = shutil.which("docker")
+    fix = "install the Compose plugin: the package docker-compose-v2 or docker-compose-plugin"
+    if command is None:
+        yield Finding("compose", False, "no docker command", f"{fix}, and the Docker command line", optional=True)
+        return
+    try:
+        version = subprocess.run(  # noqa: S603 (a fixed command, found on the path)
+            [command, "compose", "version", "--short"],
+            capture_output=True,
+            text=True,
+            timeout=_COMPOSE_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        yield Finding("compose", False, "docker compose does not answer", fix, optional=True)
+        return
+    if version.returncode:
+        yield Finding("compose", False, "the Compose plugin is not installed", fix, optional=True)
+    else:
+        yield Finding("compose", True, f"Compose {version.stdout.strip()}", optional=True)
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    address = (settings.DOCKER_MCP_HOST, settings.DOCKER_MCP_PORT)
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            fix = "stop the program that uses it (a running docker-mcp http, perhaps), or set DOCKER_MCP_PORT"
+            yield Finding("port", False, f"{address[0]}:{address[1]}: {error.strerror}", fix, optional=True)
+            return
+    yield Finding("port", True, f"{address[0]}:{address[1]} is free")

@@ -1,0 +1,180 @@
+"""``docker-mcp``: serve, look into the log, check the machine."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+
+from domain.errors import ConfigurationError, DockerMcpError
+from server.settings import Settings, load_settings
+from server.version import VERSION
+
+app = typer.Typer(
+    name="docker-mcp",
+    help="Runs Docker for AI agents over MCP and keeps a tamper-evident record of every call.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+
+
+@app.callback(invoke_without_command=True)
+def _default(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"docker-mcp {VERSION}")
+        raise typer.Exit(Exit.OK)
+    if context.invoked_subcommand is None:
+        if sys.stdin.isatty():
+            typer.echo(context.get_help())
+            raise typer.Exit(Exit.OK)
+        stdio()
+
+
+@app.command()
+def stdio() -> None:
+    """Serve one MCP client over standard input and output."""
+    settings = load_settings()
+    _log_to_stderr(settings)
+
+    async def serve() -> bool:
+        from server.bootstrap import Application, new_id
+        from server.mcp_server import McpServer
+        from server.stdio import serve_stdio
+
+        application = Application(settings, "stdio")
+        await application.start()
+        server = McpServer(application.dispatcher, application.principal, "stdio", new_id())
+        return await application.stop(await serve_stdio(server))
+
+    _run_and_exit(serve)
+
+
+@app.command()
+def http(
+    port: Annotated[int | None, typer.Option(help="Port; DOCKER_MCP_PORT, else 3334.")] = None,
+) -> None:
+    """Serve MCP clients over Streamable HTTP on this machine."""
+    settings = load_settings(use_working_directory=True, DOCKER_MCP_PORT=port)
+    _log_to_stderr(settings)
+
+    async def serve() -> bool:
+        from server.bootstrap import Application
+        from server.cli.clients import how_to_connect
+        from server.http import serve_http
+        from server.mcp_server import McpServer
+
+        application = Application(settings, "http")
+        await application.start()
+        typer.echo(how_to_connect(settings, application.store.location.describe()), err=True)
+        server = McpServer(application.dispatcher, application.principal, "http", None)
+        return await application.stop(await serve_http(application, server))
+
+    _run_and_exit(serve)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database of the event log to the schema of this version."""
+    from adapters.store.location import Location
+    from adapters.store.migrate import migrate as run_migrations
+    from adapters.store.schema import REVISION
+
+    location = Location.parse(load_settings().database_url)
+    if location.path:
+        location.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run_migrations(location)
+    typer.echo(f"{location.describe()}: schema {REVISION}")
+
+
+@app.command()
+def audit(
+    username: Annotated[str | None, typer.Option(help="Only this principal.")] = None,
+    tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only this status, for example success or denied.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many of the newest.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show who did what, newest first. Reading the log is recorded in the log."""
+    from server.cli.audit import show_audit
+
+    asked = {"username": username, "tool_name": tool, "status": status, "limit": limit}
+    arguments = {name: value for name, value in asked.items() if value is not None}
+    raise typer.Exit(Exit.OK if asyncio.run(show_audit(load_settings(), arguments, as_json=as_json)) else Exit.FAILED)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check engine, database, keys, Compose plugin and port, and say how to mend what is wrong."""
+    from server.cli.doctor import examine, report
+
+    findings = examine(load_settings())
+    typer.echo(report(findings, as_json=as_json))
+    raise typer.Exit(Exit.OK if all(finding.ok or finding.optional for finding in findings) else Exit.FAILED)
+
+
+@app.command()
+def demo() -> None:
+    """Create, list, read, connect, stop and remove a real container as an MCP client would, then show the record."""
+    from server.cli.demo import run_demo
+
+    load_settings()
+    raise typer.Exit(Exit.OK if asyncio.run(run_demo()) else Exit.FAILED)
+
+
+def run() -> None:
+    """Run the command line; errors are one line on stderr, never a traceback."""
+    try:
+        app()
+    except ConfigurationError as error:
+        _complain(error)
+        sys.exit(Exit.USAGE)
+    except DockerMcpError as error:
+        _complain(error)
+        sys.exit(Exit.FAILED)
+
+
+def _run_and_exit(serve: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    """Run a server to its end. Leaves without waiting for threads that are stuck in a request or on standard input."""
+    import uvloop
+
+    async def to_the_end() -> None:
+        try:
+            code = Exit.OK if await serve() else Exit.FAILED
+        except ConfigurationError as error:
+            _complain(error)
+            code = Exit.USAGE
+        except DockerMcpError as error:
+            _complain(error)
+            code = Exit.FAILED
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)
+
+    uvloop.run(to_the_end())
+
+
+def _complain(error: DockerMcpError) -> None:
+    typer.echo(f"docker-mcp: {error.describe()}", err=True)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(level=settings.LOG_LEVEL, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,197 @@
+"""Takes a call: records it, decides, and hands what is allowed to the projector. Nothing runs unrecorded."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from domain.canonical import JSON, NotCanonicalError, canonical_json
+from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Surface
+from domain.command_stream import CommandContext, CommandStream
+from domain.errors import (
+    ArgumentsTooLargeError,
+    DeniedError,
+    DockerMcpError,
+    InvalidArgumentsError,
+    LogUnavailableError,
+    OverloadedError,
+    ShuttingDownError,
+)
+from domain.events import (
+    CommandAuthorized,
+    CommandDenied,
+    CommandReceived,
+    CommandRejected,
+)
+from domain.policy import Decision, Policy
+from domain.ports import NewId, Sealer
+from domain.secrets import DataKey, argument_tree, clear
+from domain.text import column_text, optional_column_text
+from server.call import Answer, Caller, Job
+from server.journal import Journal
+from server.projector import Projector
+
+MOST_ARGUMENT_BYTES: Final = 48 * 1024
+"""Most bytes of sealed arguments that one event keeps, out of the 64 KiB of its data."""
+
+_MOST_NAMES: Final = 20
+_NAME_LIMIT: Final = 96
+
+
+class Dispatcher:
+    """The only way from a caller to Docker."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        policy: Policy,
+        journal: Journal,
+        projector: Projector,
+        sealer: Sealer,
+        new_id: NewId,
+        executor: str,
+        queue_limit: int,
+    ) -> None:
+        self.catalogue = catalogue
+        self._policy = policy
+        self._journal = journal
+        self._projector = projector
+        self._sealer = sealer
+        self._new_id = new_id
+        self._executor = executor
+        self._queue_limit = queue_limit
+        self._running: set[asyncio.Task[Answer]] = set()
+        self._closing = False
+
+    async def dispatch(
+        self, name: str, arguments: Mapping[str, Any] | None, caller: Caller, surface: Surface = Surface.TOOL
+    ) -> Answer:
+        """Carry out one call and return its answer. A cancelled caller does not stop a command that has started."""
+        command_id = self._new_id()
+        try:
+            tool = self.catalogue.find(name, surface)
+        except DockerMcpError as error:
+            return await self._reject(command_id, UNKNOWN_TOOL, arguments, caller, error)
+        try:
+            command = tool.parse(arguments or {})
+            self._refuse_if_full()
+            received, data_key = self._received(command_id, tool, command, caller)
+        except DockerMcpError as error:
+            return await self._reject(command_id, tool.name, arguments, caller, error)
+        stream = self._stream(command_id, tool.name, caller, tool.object_name(command))
+        job = Job(tool=tool, command=command, summary=received.summary, stream=stream, caller=caller)
+        decision = self._policy.decide(caller.principal, tool.effect)
+        if not decision.allowed:
+            return await self._deny(job, received, decision, data_key)
+        task = asyncio.create_task(self._carry_out(job, received, decision, data_key))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            job.cancel_requested = True
+            raise
+
+    async def reject(self, name: str, arguments: object, caller: Caller, error: DockerMcpError) -> Answer:
+        """Record a call that was refused before it got the form of a call."""
+        tool = self.catalogue.by_name(name)
+        known = arguments if isinstance(arguments, Mapping) else None
+        return await self._reject(self._new_id(), tool.name if tool else UNKNOWN_TOOL, known, caller, error)
+
+    async def close(self, grace_s: float) -> int:
+        """Take no more calls and wait for the running ones; return how many did not finish in ``grace_s`` seconds."""
+        self._closing = True
+        self._journal.health.closing = True
+        if not self._running:
+            return 0
+        _, unfinished = await asyncio.wait(self._running, timeout=grace_s)
+        return len(unfinished)
+
+    async def _carry_out(
+        self, job: Job, received: CommandReceived, decision: Decision, data_key: DataKey | None
+    ) -> Answer:
+        authorized = CommandAuthorized(rule=decision.rule, policy_digest=self._policy.digest)
+        events = [job.stream.add(received), job.stream.add(authorized)]
+        return await self._projector.run(job, events, data_key)
+
+    async def _deny(self, job: Job, received: CommandReceived, decision: Decision, data_key: DataKey | None) -> Answer:
+        denied = CommandDenied(
+            summary=job.summary, rule=decision.rule, policy_digest=self._policy.digest, reason=decision.reason
+        )
+        error: DockerMcpError = DeniedError(decision.reason)
+        try:
+            await self._journal.append([job.stream.add(received), job.stream.add(denied)], data_key)
+        except LogUnavailableError as unavailable:
+            error = unavailable
+        return Answer(job.command_id, error=error)
+
+    async def _reject(
+        self,
+        command_id: str,
+        tool_name: str,
+        arguments: Mapping[str, Any] | None,
+        caller: Caller,
+        error: DockerMcpError,
+    ) -> Answer:
+        stream = self._stream(command_id, tool_name, caller, None)
+        summary = f"{tool_name}: {error.code}"
+        names = tuple(column_text(str(name), _NAME_LIMIT) for name in list(arguments or {})[:_MOST_NAMES])
+        received = CommandReceived(
+            summary=summary,
+            argument_names=names,
+            transport=caller.transport,
+            client_name=optional_column_text(caller.client_name),
+            client_version=optional_column_text(caller.client_version),
+            executor=self._executor,
+        )
+        rejected = CommandRejected(summary=summary, code=error.code, message=column_text(error.message, 1024))
+        try:
+            await self._journal.append([stream.add(received), stream.add(rejected)])
+        except LogUnavailableError as unavailable:
+            error = unavailable
+        return Answer(command_id, error=error)
+
+    def _received(
+        self, command_id: str, tool: AnyTool, command: Command, caller: Caller
+    ) -> tuple[CommandReceived, DataKey | None]:
+        envelope = self._sealer.envelope(command_id)
+        arguments: dict[str, JSON] = argument_tree(command, envelope.seal)
+        try:
+            size = len(canonical_json(arguments))
+            mac = self._sealer.mac(canonical_json(argument_tree(command, clear)))
+        except NotCanonicalError as error:
+            raise InvalidArgumentsError(f"{tool.name}: {error}") from None
+        if size > MOST_ARGUMENT_BYTES:
+            raise ArgumentsTooLargeError(
+                f"{tool.name}: the arguments take {size} bytes, at most {MOST_ARGUMENT_BYTES} can be recorded",
+                hint="shorten them, for example by mounting a file instead of passing its content",
+            )
+        received = CommandReceived(
+            summary=tool.summarise(command),
+            arguments=arguments,
+            arguments_mac=mac,
+            transport=caller.transport,
+            client_name=optional_column_text(caller.client_name),
+            client_version=optional_column_text(caller.client_version),
+            executor=self._executor,
+        )
+        return received, envelope.data_key
+
+    def _stream(self, command_id: str, tool_name: str, caller: Caller, object_name: str | None) -> CommandStream:
+        context = CommandContext(
+            command_id=command_id,
+            principal=column_text(caller.principal.name),
+            role=caller.principal.role.value,
+            tool=tool_name,
+            object=object_name,
+            purpose=optional_column_text(caller.purpose),
+            correlation_id=optional_column_text(caller.correlation_id),
+            trace_id=caller.trace_id,
+            span_id=caller.span_id,
+        )
+        return CommandStream(context, self._new_id)
+
+    def _refuse_if_full(self) -> None:
+        if self._closing:
+            raise ShuttingDownError
+        if len(self._running) >= self._queue_limit:
+            raise OverloadedError

@@ -1,0 +1,129 @@
+"""Runs a command's adapter on a worker thread and brings back what happened there."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.catalogue.tool import Effect, Result, Run
+from domain.errors import DockerMcpError, EngineError, NotFoundError
+from domain.objects import Kind, ObjectRef, ObjectState
+from domain.ports import Clock, Observer
+from server.call import Job, Progress
+from server.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An adapter, made when it is first needed, and the threads that its methods run on."""
+
+    adapter: Callable[[], Any]
+    workers: Workers
+
+
+@dataclass(slots=True, kw_only=True)
+class Happened:
+    """What came of a command: its result or its error, and whether Docker was asked for any change."""
+
+    result: Result | None = None
+    error: DockerMcpError | None = None
+    change_asked: bool = False
+    state_after: tuple[ObjectState, ...] = ()
+
+
+class EffectRunner:
+    """The part of the projector that blocks."""
+
+    def __init__(self, ports: Mapping[type, Bound], observer: Callable[[], Observer], clock: Clock) -> None:
+        self._ports = ports
+        self._observer = observer
+        self._clock = clock
+
+    def engine_id(self) -> str | None:
+        """Return the engine's own id if it is known."""
+        return self._observer().engine_id()
+
+    async def pin(self, job: Job) -> tuple[ObjectState, ...]:
+        """Return the objects that the command's arguments name.
+
+        Raises:
+            NotFoundError: if one that is required does not exist.
+        """
+        return await self._workers(job).run(lambda: self._pin(job))
+
+    async def look_again(self, job: Job, pinned: tuple[ObjectState, ...]) -> tuple[ObjectState, ...]:
+        """Return the state that pinned objects are in now; one that is gone keeps its last known state."""
+        observer = self._observer()
+        return await self._workers(job).run(lambda: tuple(observer.observe(state.ref) or state for state in pinned))
+
+    async def apply(self, job: Job, pinned: tuple[ObjectState, ...]) -> Happened:
+        """Carry out the command; never raises."""
+        progress = _from_any_thread(job.caller.progress)
+        return await self._workers(job).run(lambda: self._apply(job, pinned, progress))
+
+    def _workers(self, job: Job) -> Workers:
+        return self._ports[job.tool.port].workers
+
+    def _pin(self, job: Job) -> tuple[ObjectState, ...]:
+        observer, states = self._observer(), []
+        for target in job.tool.targets:
+            name = getattr(job.command, target.field)
+            try:
+                states.append(observer.pin(target.kind, name))
+            except NotFoundError:
+                if target.required:
+                    raise
+                states.append(ObjectState(kind=target.kind, id="", name=name))
+        return tuple(states)
+
+    def _apply(self, job: Job, pinned: tuple[ObjectState, ...], progress: Progress) -> Happened:
+        happened = Happened()
+        deadline_ms = self._clock() + job.tool.limit_s * 1000
+
+        def before_change() -> None:
+            if self._clock() > deadline_ms:
+                raise EngineError(f"given up after {job.tool.limit_s} s", code="timed_out")
+            happened.change_asked = True
+
+        try:
+            if job.tool.effect is Effect.READ:
+                pinned = self._pin(job)
+            run = Run(
+                command_id=job.command_id,
+                principal=job.stream.context.principal,
+                pinned=pinned,
+                progress=progress,
+                before_change=before_change,
+            )
+            adapter = self._ports[job.tool.port].adapter()
+            happened.result = getattr(adapter, job.tool.apply.__name__)(job.command, run)
+        except DockerMcpError as error:
+            happened.error = error
+        except Exception as error:
+            logger.exception("command %s (%s) failed unexpectedly", job.command_id, job.tool.name)
+            happened.error = DockerMcpError(f"unexpected {type(error).__name__} in the server", code="internal_error")
+        engine_answers = happened.error is None or happened.error.applied != "unknown"
+        if happened.change_asked and engine_answers:
+            happened.state_after = self._look_after(pinned, happened.result)
+        return happened
+
+    def _look_after(self, pinned: tuple[ObjectState, ...], result: Result | None) -> tuple[ObjectState, ...]:
+        observer = self._observer()
+        refs: dict[tuple[Kind, str], ObjectRef] = {(state.kind, state.id): state.ref for state in pinned}
+        refs.update({(ref.kind, ref.id): ref for ref in (result.touched() if result else ())})
+        try:
+            return tuple(state for ref in refs.values() if (state := observer.observe(ref)))
+        except DockerMcpError:
+            return ()  # the outcome matters more than the look afterwards
+
+
+def _from_any_thread(progress: Progress) -> Progress:
+    loop = asyncio.get_running_loop()
+
+    def report(done: int, total: int | None, message: str) -> None:
+        loop.call_soon_threadsafe(progress, done, total, message)
+
+    return report

@@ -1,0 +1,227 @@
+"""The MCP face of the dispatcher: tools and prompts from the catalogue, on the SDK's low-level server.
+
+The low-level server neither validates nor words anything itself, so that every call, also a malformed one, is recorded
+and answered by the same path.
+"""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import mcp.types as types
+import orjson
+from mcp import MCPError
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel.server import Server
+from opentelemetry import trace
+from pydantic import ValidationError
+
+from domain.catalogue.tool import AnyTool, Surface
+from domain.errors import DockerMcpError, InvalidArgumentsError
+from domain.principal import Principal
+from server.call import Answer, Caller
+from server.dispatcher import Dispatcher
+from server.version import VERSION
+
+SERVER_NAME: Final = "docker-mcp"
+COMMAND_ID_META: Final = "docker-mcp/command-id"
+"""Where a result's ``_meta`` names the command in the log."""
+
+_INSTRUCTIONS: Final = (
+    "Runs Docker on this host and records every call in an append-only log. Lists are short by default: ask for more "
+    "with fields, limit and cursor. Names must exist: list-containers, network-list and image-list show them. After a "
+    "timeout do not repeat a call; look it up with get-command or the audit-logs prompt. Say why you act in "
+    "_meta.purpose."
+)
+_PROGRESS_INTERVAL_S: Final = 0.1
+_CALLS: Final = {"tools/call": Surface.TOOL, "prompts/get": Surface.PROMPT}
+
+Context = ServerRequestContext[Any, Any]
+
+
+class McpServer:
+    """Serves one dispatcher to MCP clients, over any transport of the SDK."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, principal: Principal, transport: str, correlation_id: str | None
+    ) -> None:
+        """Build the server.
+
+        Args:
+            dispatcher: carries out the calls.
+            principal: who the callers are.
+            transport: ``stdio`` or ``http``, for the log.
+            correlation_id: names the conversation where the transport has one per process.
+        """
+        self._dispatcher = dispatcher
+        self._principal = principal
+        self._transport = transport
+        self._correlation_id = correlation_id
+        self._tools = [_tool(tool) for tool in dispatcher.catalogue.on(Surface.TOOL)]
+        self._prompts = [_prompt(tool) for tool in dispatcher.catalogue.on(Surface.PROMPT)]
+        self.sdk: Server[Any] = Server(
+            SERVER_NAME,
+            version=VERSION,
+            title="Docker",
+            instructions=_INSTRUCTIONS,
+            get_tool_input_schema=self._input_schema,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_prompts=self._list_prompts,
+            on_get_prompt=self._get_prompt,
+        )
+        self.sdk.middleware.append(self._record_malformed)
+
+    async def _list_tools(self, _ctx: Context, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=self._tools)
+
+    async def _list_prompts(
+        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=self._prompts)
+
+    async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        with _ProgressReport(ctx) as progress:
+            answer = await self._dispatcher.dispatch(params.name, params.arguments, self._caller(ctx, progress))
+        if answer.error:
+            return _tool_error(answer.command_id, answer.error)
+        content = answer.content()
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=orjson.dumps(content).decode())],
+            structured_content=content,
+            meta={COMMAND_ID_META: answer.command_id},
+        )
+
+    async def _get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        caller = self._caller(ctx)
+        answer = await self._dispatcher.dispatch(params.name, params.arguments, caller, Surface.PROMPT)
+        if answer.error:
+            raise MCPError(types.INVALID_PARAMS, answer.error.describe(), {"command_id": answer.command_id})
+        tool = self._dispatcher.catalogue.find(params.name, Surface.PROMPT)
+        text = f"{tool.title} as JSON:\n{orjson.dumps(answer.content()).decode()}"
+        message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
+        return types.GetPromptResult(
+            description=tool.description, messages=[message], meta={COMMAND_ID_META: answer.command_id}
+        )
+
+    async def _record_malformed(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Record calls that have not even the form of a call; the SDK refuses them before any handler."""
+        if ctx.request_id is None or ctx.method not in _CALLS:
+            return await call_next(ctx)
+        if ctx.method == "prompts/get":
+            ctx = _with_arguments_as_text(ctx)
+        try:
+            return await call_next(ctx)
+        except ValidationError:
+            params = ctx.params or {}
+            name = params.get("name")
+            error = InvalidArgumentsError(f"{ctx.method} takes a name and an object of arguments")
+            answer = await self._dispatcher.reject(
+                name if isinstance(name, str) else "", params.get("arguments"), self._caller(ctx), error
+            )
+            raise _malformed(answer) from None
+
+    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
+        tool = self._dispatcher.catalogue.by_name(name)
+        return tool.input_schema if tool else None
+
+    def _caller(self, ctx: Context, progress: "_ProgressReport | None" = None) -> Caller:
+        meta: Mapping[str, Any] = ctx.meta or {}
+        client = ctx.session.client_params.client_info if ctx.session.client_params else None
+        span = trace.get_current_span().get_span_context()
+        headers = ctx.request.headers if ctx.request is not None else {}
+        return Caller(
+            principal=self._principal,
+            transport=self._transport,
+            client_name=client.name if client else None,
+            client_version=client.version if client else None,
+            correlation_id=_text(meta, "correlation_id") or headers.get("mcp-session-id") or self._correlation_id,
+            purpose=_text(meta, "purpose"),
+            trace_id=f"{span.trace_id:032x}" if span.is_valid else None,
+            span_id=f"{span.span_id:016x}" if span.is_valid else None,
+            **({"progress": progress} if progress else {}),
+        )
+
+
+class _ProgressReport:
+    """Passes progress on to the client, not too often, never after the answer."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._session = ctx.session
+        self._sent: set[asyncio.Task[None]] = set()
+        self._last = 0
+        self._next_at = 0.0
+        self._open = True
+
+    def __enter__(self) -> "_ProgressReport":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._open = False
+
+    def __call__(self, done: int, total: int | None, message: str) -> None:
+        if not self._open or time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + _PROGRESS_INTERVAL_S
+        self._last = max(done, self._last + 1)  # the protocol wants it to rise
+        task = asyncio.create_task(self._session.report_progress(self._last, total, message))
+        self._sent.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._sent.discard(task)
+        if not task.cancelled():
+            task.exception()  # a client that has gone hears no progress
+
+
+def _tool(tool: AnyTool) -> types.Tool:
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.input_schema,
+        annotations=types.ToolAnnotations.model_validate(tool.annotations()),
+    )
+
+
+def _prompt(tool: AnyTool) -> types.Prompt:
+    arguments = [
+        types.PromptArgument(name=name, description=info.description, required=info.is_required())
+        for name, info in tool.command.model_fields.items()
+    ]
+    return types.Prompt(name=tool.name, title=tool.title, description=tool.description, arguments=arguments)
+
+
+def _tool_error(command_id: str, error: DockerMcpError) -> types.CallToolResult:
+    told = {"code": error.code, "message": error.message, "hint": error.hint, "command_id": command_id}
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=f"{error.describe()} (command {command_id})")],
+        structured_content={"error": {name: value for name, value in told.items() if value}},
+        is_error=True,
+        meta={COMMAND_ID_META: command_id},
+    )
+
+
+def _malformed(answer: Answer) -> MCPError:
+    message = answer.error.describe() if answer.error else "malformed call"
+    return MCPError(types.INVALID_PARAMS, message, {"command_id": answer.command_id})
+
+
+def _with_arguments_as_text(ctx: Context) -> Context:
+    """Let numbers and booleans through where MCP has only strings: ``{"limit": 10}`` is meant well."""
+    params = ctx.params or {}
+    arguments = params.get("arguments")
+    if not isinstance(arguments, Mapping):
+        return ctx
+    plain = {
+        name: orjson.dumps(value).decode() if isinstance(value, bool | int | float) else value
+        for name, value in arguments.items()
+    }
+    return dataclasses.replace(ctx, params={**params, "arguments": plain})
+
+
+def _text(meta: Mapping[str, Any], name: str) -> str | None:
+    value = meta.get(name)
+    return value if isinstance(value, str) else None

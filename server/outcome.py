@@ -1,0 +1,89 @@
+"""Turns what happened into the event that records it."""
+
+from typing import Final
+
+import orjson
+
+from domain.canonical import JSON, NotCanonicalError, canonical_json, sha256_hex
+from domain.catalogue.tool import Command, Effect, Result
+from domain.errors import DockerMcpError
+from domain.events import CommandFailed, CommandSucceeded, CommandUnknown, Event
+from domain.secrets import SEALED_MARK, argument_tree
+from domain.text import column_text
+from server.call import Job
+from server.effect import Happened
+
+MOST_RESULT_BYTES: Final = 16 * 1024
+"""Most bytes of a result that the log keeps; of a larger one it keeps digest and size."""
+
+_MESSAGE_LIMIT: Final = 1024
+_SHORTEST_SECRET: Final = 4
+"""Shorter values are not looked for in messages: they would mask ordinary words."""
+
+
+def outcome_event(job: Job, happened: Happened, duration_us: int) -> Event:
+    """Return the event for ``happened``; secrets of the command are masked in its error, also for the caller."""
+    if happened.error is None and happened.result is not None:
+        return _succeeded(job, happened, happened.result, duration_us)
+    error = happened.error = _masked(happened.error or DockerMcpError("no result"), job.command)
+    uncertain = error.applied == "unknown" or error.code == "internal_error"
+    if uncertain and happened.change_asked and job.tool.effect is not Effect.READ:
+        return CommandUnknown(
+            summary=job.summary,
+            code=error.code,
+            message=error.message,
+            observed=happened.state_after,
+            duration_us=duration_us,
+        )
+    return CommandFailed(
+        summary=job.summary,
+        code=error.code,
+        message=error.message,
+        hint=error.hint or None,
+        retryable=error.retryable,
+        applied="none" if error.applied == "unknown" else error.applied,
+        state_after=happened.state_after,
+        duration_us=duration_us,
+        cancel_requested=job.cancel_requested or None,
+    )
+
+
+def _succeeded(job: Job, happened: Happened, result: Result, duration_us: int) -> CommandSucceeded:
+    tree: JSON = result.model_dump(mode="json", exclude_none=True)
+    encoded = orjson.dumps(tree, option=orjson.OPT_SORT_KEYS)
+    kept = job.tool.effect is not Effect.READ and len(encoded) <= MOST_RESULT_BYTES and _is_canonical(tree)
+    return CommandSucceeded(
+        summary=job.summary,
+        result=tree if kept else None,
+        result_sha256=sha256_hex(encoded),
+        result_bytes=len(encoded),
+        touched=result.touched(),
+        state_after=happened.state_after,
+        duration_us=duration_us,
+        cancel_requested=job.cancel_requested or None,
+    )
+
+
+def _is_canonical(tree: JSON) -> bool:
+    try:
+        canonical_json(tree)
+    except NotCanonicalError:
+        return False
+    return True
+
+
+def _masked(error: DockerMcpError, command: Command) -> DockerMcpError:
+    """Replace the command's secrets in the message: the engine may have quoted them."""
+    secrets: set[str] = set()
+
+    def collect(_place: str, value: str) -> JSON:
+        secrets.add(value)
+        return None
+
+    argument_tree(command, collect)
+    message = error.message
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            message = message.replace(secret, SEALED_MARK)
+    error.args = (column_text(message, _MESSAGE_LIMIT),)
+    return error

@@ -1,0 +1,160 @@
+"""Applies authorised commands to Docker through the adapters and records what came of them.
+
+The literature calls this a reactor; the product keeps the word projector.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from domain.catalogue.tool import Effect
+from domain.command_stream import CommandStream
+from domain.errors import (
+    CancelledCallError,
+    ConcurrentAppendError,
+    DockerMcpError,
+    LogInDoubtError,
+    LogUnavailableError,
+    OutcomeNotRecordedError,
+)
+from domain.events import CommandCancelled, CommandFailed, Event, ExecutionStarted, NewEvent
+from domain.objects import ObjectState, column_name
+from domain.ports import Clock, Observer
+from domain.secrets import DataKey
+from server.call import Answer, Job
+from server.effect import Bound, EffectRunner, Happened
+from server.journal import Journal
+from server.outcome import outcome_event
+from server.workers import KeyedLocks
+
+_LOST_RACE: Final = "another server has settled this command; get-command shows its outcome"
+
+
+class Projector:
+    """Carries out one command after another; commands on the same object take turns."""
+
+    def __init__(
+        self,
+        ports: Mapping[type, Bound],
+        observer: Callable[[], Observer],
+        journal: Journal,
+        clock: Clock,
+        executor: str,
+        on_unknown: Callable[[str], None] = lambda _command_id: None,
+    ) -> None:
+        """Take what is needed.
+
+        Args:
+            ports: where the adapter of each port is, and on which threads it runs.
+            observer: returns what looks at Docker objects.
+            journal: records.
+            clock: for ``not_after``.
+            executor: the id of this process.
+            on_unknown: told the id of each command whose outcome nobody can tell yet.
+        """
+        self._effects = EffectRunner(ports, observer, clock)
+        self._journal = journal
+        self._clock = clock
+        self._executor = executor
+        self._on_unknown = on_unknown
+        self._locks = KeyedLocks()
+
+    async def run(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
+        """Record ``events``, carry out the command and record its outcome; return what the caller may hear."""
+        try:
+            if job.tool.effect is Effect.READ or not job.tool.targets:
+                return await self._run_at_once(job, events, data_key)
+            await self._record_before(job, events, data_key)
+            return await self._run_on_targets(job)
+        except (LogUnavailableError, ConcurrentAppendError) as error:
+            return Answer(job.command_id, error=error)
+
+    async def _run_at_once(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
+        """Nothing has to be looked up first, so that one append holds all that precedes the effect."""
+        name = job.stream.context.object
+        async with self._locks.hold({name} if name and job.tool.creates else set()):
+            if job.cancel_requested:
+                return await self._cancel(job, events, data_key)
+            await self._record_before(job, [*events, job.stream.add(self._started(job, ()))], data_key)
+            return await self._apply(job, ())
+
+    async def _run_on_targets(self, job: Job) -> Answer:
+        try:
+            pinned = await self._effects.pin(job)
+        except DockerMcpError as error:
+            await self._start(job, ())
+            return await self._record(job, Happened(error=error))
+        async with self._locks.hold({column_name(state.kind, state.id or state.name) for state in pinned}) as waited:
+            if job.cancel_requested:
+                return await self._cancel(job, (), None)
+            if waited:  # what was seen before waiting may be the state before another command
+                pinned = await self._effects.look_again(job, pinned)
+            await self._start(job, pinned)
+            return await self._apply(job, pinned)
+
+    async def _start(self, job: Job, pinned: tuple[ObjectState, ...]) -> None:
+        before = job.stream.copy()
+        object_name = column_name(pinned[0].kind, pinned[0].name) if pinned else None
+        started = job.stream.add(self._started(job, pinned), object_name=object_name)
+        await self._record_before(job, [started], None, before=before)
+
+    async def _record_before(
+        self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None, before: CommandStream | None = None
+    ) -> None:
+        """Record what precedes an effect; if that fails, see to it that the command does not stay open in the log."""
+        try:
+            await self._journal.append(events, data_key)
+        except LogUnavailableError as error:
+            endings = []
+            if isinstance(error, LogInDoubtError):
+                endings.append(job.stream.add(_not_done(job, error)))
+            if before:
+                endings.append(before.add(CommandCancelled(summary=job.summary, reason=error.message)))
+            if endings:
+                self._journal.settle(endings)
+            raise
+
+    async def _apply(self, job: Job, pinned: tuple[ObjectState, ...]) -> Answer:
+        began = time.perf_counter_ns()
+        happened = await self._effects.apply(job, pinned)
+        return await self._record(job, happened, (time.perf_counter_ns() - began) // 1000)
+
+    async def _record(self, job: Job, happened: Happened, duration_us: int = 0) -> Answer:
+        event = outcome_event(job, happened, duration_us)
+        try:
+            in_time = await self._journal.append_outcome(job.stream.add(event))
+        except ConcurrentAppendError:
+            return Answer(job.command_id, error=ConcurrentAppendError(_LOST_RACE))
+        if not in_time:
+            what = "the answer is withheld until" if job.tool.effect is Effect.READ else "the effect may have happened;"
+            message = f"{what} its outcome can be recorded: command {job.command_id}"
+            return Answer(
+                job.command_id, error=OutcomeNotRecordedError(message, hint="get-command tells the outcome later")
+            )
+        if event.type == "command.unknown":
+            self._on_unknown(job.command_id)
+        return Answer(job.command_id, happened.result, happened.error)
+
+    async def _cancel(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
+        error = CancelledCallError()
+        cancelled = job.stream.add(CommandCancelled(summary=job.summary, reason=error.message))
+        await self._journal.append([*events, cancelled], data_key)
+        return Answer(job.command_id, error=error)
+
+    def _started(self, job: Job, pinned: tuple[ObjectState, ...]) -> ExecutionStarted:
+        settle_s = job.tool.settle_s(job.command)
+        return ExecutionStarted(
+            executor=self._executor,
+            engine=self._effects.engine_id(),
+            pinned=pinned,
+            not_after_ms=self._clock() + (job.tool.limit_s + settle_s) * 1000,
+            settle_s=settle_s,
+        )
+
+
+def _not_done(job: Job, error: DockerMcpError) -> Event:
+    if job.stream.last_type == ExecutionStarted.type:
+        return CommandFailed(
+            summary=job.summary, code=error.code, message=error.message, retryable=error.retryable, applied="none"
+        )
+    return CommandCancelled(summary=job.summary, reason=error.message)
