@@ -116,20 +116,27 @@ def load_sealing_key(text: str | None, file: Path | None, *, may_create: bool) -
             "PostgreSQL needs DOCKER_MCP_SEALING_KEY, so that every server seals with the same key",
             hint="make one with `openssl rand -base64 32` and give it to every server",
         )
-    if not file.exists():
-        if not may_create:
-            raise ConfigurationError(
-                f"the log holds sealed values, but their key is gone: {file}",
-                hint="restore the file or set DOCKER_MCP_SEALING_KEY",
-            )
-        _create(file)
-    if file.stat().st_mode & 0o077:
-        raise ConfigurationError(f"others can read the sealing key: {file}", hint=f"chmod 600 {file}")
-    return _decode(file.read_text().strip(), str(file))
+    try:
+        if not file.exists():
+            if not may_create:
+                raise ConfigurationError(
+                    f"the log holds sealed values, but their key is gone: {file}",
+                    hint="restore the file or set DOCKER_MCP_SEALING_KEY",
+                )
+            _create(file)
+        if file.stat().st_mode & 0o077:
+            raise ConfigurationError(f"others can read the sealing key: {file}", hint=f"chmod 600 {file}")
+        return _decode(file.read_text().strip(), str(file))
+    except OSError as error:
+        raise ConfigurationError(
+            f"the sealing key cannot be kept in {file}: {error.strerror}",
+            hint="make the directory writable for this user, or set DOCKER_MCP_SEALING_KEY",
+        ) from error
 
 
 def _create(file: Path) -> None:
     """Write a fresh key once, even if several servers start together: the first link wins."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:

@@ -27,7 +27,8 @@ class Event(BaseModel):
 
     def encode(self) -> str:
         """Return the event's data as canonical JSON text."""
-        return canonical_json(self.model_dump(exclude_none=True)).decode()
+        data = {name: value for name, value in self.model_dump(exclude_none=True).items() if value != ()}
+        return canonical_json(data).decode()
 
 
 class CommandReceived(Event):

@@ -59,7 +59,7 @@ class GroupCommitWriter:
         self._thread.start()
 
     def submit(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Future[Recorded]:
-        """Queue ``events`` for one atomic append; see ``EventStore.append``. No events: asks for the append lock only."""
+        """Queue ``events`` for one atomic append, as ``EventStore`` says. No events: ask for the append lock only."""
         append = _Append(events, data_key)
         if self._queue.qsize() < self._queue_limit:
             self._queue.put(append)

@@ -250,7 +250,7 @@ class _Blanks:
 
 
 class _CompactSchema(GenerateJsonSchema):
-    """JSON Schema without what costs an agent tokens and tells it nothing: titles, and null for what can be left out."""
+    """JSON Schema without what only costs tokens: titles, and null for what can be left out."""
 
     def field_title_should_be_set(self, _schema: Any) -> bool:
         return False

@@ -14,6 +14,8 @@ from domain.errors import ConfigurationError, DockerMcpError
 from server.settings import Settings, load_settings
 from server.version import VERSION
 
+_DEBUG_HINT = "set LOG_LEVEL=DEBUG to see where"
+
 app = typer.Typer(
     name="docker-mcp",
     help="Runs Docker for AI agents over MCP and keeps a tamper-evident record of every call.",
@@ -149,6 +151,11 @@ def run() -> None:
     except DockerMcpError as error:
         _complain(error)
         sys.exit(Exit.FAILED)
+    except Exception as error:
+        if os.environ.get("LOG_LEVEL") == "DEBUG":
+            raise
+        _complain(DockerMcpError(f"unexpected {type(error).__name__}", code="internal_error", hint=_DEBUG_HINT))
+        sys.exit(Exit.FAILED)
 
 
 def _run_and_exit(serve: Callable[[], Coroutine[Any, Any, bool]]) -> None:
@@ -156,6 +163,7 @@ def _run_and_exit(serve: Callable[[], Coroutine[Any, Any, bool]]) -> None:
     import uvloop
 
     async def to_the_end() -> None:
+        code = Exit.FAILED
         try:
             code = Exit.OK if await serve() else Exit.FAILED
         except ConfigurationError as error:
@@ -163,7 +171,8 @@ def _run_and_exit(serve: Callable[[], Coroutine[Any, Any, bool]]) -> None:
             code = Exit.USAGE
         except DockerMcpError as error:
             _complain(error)
-            code = Exit.FAILED
+        except Exception:
+            logging.getLogger(__name__).exception("the server failed")
         logging.shutdown()
         sys.stderr.flush()
         os._exit(code)

@@ -1,0 +1,244 @@
+"""Real parts for the tests: an engine, an image, SQLite files, a PostgreSQL server. What is missing fails loudly."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import psycopg
+import pytest
+
+from adapters.docker.demo_image import provide_image
+from adapters.docker.engine import Engine
+from adapters.store.event_store import SqlEventStore
+from adapters.store.location import Location
+from adapters.store.migrate import migrate
+from domain.catalogue import CATALOGUE
+from domain.catalogue.tool import Catalogue
+from domain.principal import Principal, Role
+from server.bootstrap import Application, new_id, now_ms
+from server.call import Caller
+from server.settings import Settings, load_settings
+from tests.promises import PROMISES
+
+SEALING_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+covered: set[str] = set()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("promise"):
+            unknown = set(mark.args) - set(PROMISES)
+            assert not unknown, f"{item.nodeid} names promises that do not exist: {unknown}"
+            covered.update(mark.args)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads or writes the state of the person who runs it."""
+    for name in [name for name in os.environ if name.startswith(("DOCKER_MCP_", "MCP_")) or name == "LOG_LEVEL"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DOCKER_MCP_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+# --- Docker -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def engine() -> docker.APIClient:
+    """A plain client of the engine, to ask what is really there."""
+    try:
+        return docker.APIClient(version="auto", timeout=60, **docker.utils.kwargs_from_env())
+    except docker.errors.DockerException as error:
+        pytest.fail(f"no Docker Engine answers; start one with scripts/engine.sh ({error})")
+
+
+@pytest.fixture(scope="session")
+def image(engine: docker.APIClient) -> str:
+    """An image with busybox, made without a registry."""
+    if not Path("/bin/busybox").exists():
+        pytest.fail("no static busybox; install it with apt-get install busybox-static")
+    return provide_image(Engine(os.environ, 60, 2))
+
+
+@pytest.fixture
+def name(engine: docker.APIClient) -> Iterator[Callable[[str], str]]:
+    """Names for objects of this test; whatever bears one is removed afterwards, also after a failure."""
+    prefix = f"dmt-{uuid.uuid4().hex[:8]}"
+
+    def with_prefix(suffix: str = "c") -> str:
+        return f"{prefix}-{suffix}"
+
+    yield with_prefix
+    for container in engine.containers(all=True, filters={"name": prefix}):
+        with contextlib.suppress(docker.errors.APIError):
+            engine.remove_container(container["Id"], force=True, v=True)
+    for network in engine.networks(filters={"name": prefix}):
+        with contextlib.suppress(docker.errors.APIError):
+            engine.remove_network(network["Id"])
+    for volume in engine.volumes(filters={"name": prefix})["Volumes"] or []:
+        with contextlib.suppress(docker.errors.APIError):
+            engine.remove_volume(volume["Name"], force=True)
+
+
+@pytest.fixture
+def container(engine: docker.APIClient, image: str, name: Callable[[str], str]) -> str:
+    """The name of a running container that was not made by the server."""
+    made = engine.create_container(image, ["sleep", "600"], name=name("running"))
+    engine.start(made["Id"])
+    return name("running")
+
+
+# --- databases --------------------------------------------------------------------------------------------------
+
+
+def postgres_programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.fail("no PostgreSQL server programs; install them with apt-get install postgresql")
+    return found[-1].parent
+
+
+class PostgresServer:
+    """A PostgreSQL server of our own on a free port, run by a user other than root."""
+
+    def __init__(self, directory: Path) -> None:
+        self.programs = postgres_programs()
+        self.data = directory / "data"
+        self.port = free_port()
+        self._user = "postgres" if os.getuid() == 0 else None
+        if self._user:
+            shutil.chown(directory, self._user)
+        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C")
+        self.start()
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.data} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        self._run("pg_ctl", "-D", self.data, "-w", "-l", self.data / "log", "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, template: str = "template1") -> str:
+        database = f"t{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {database} TEMPLATE {template}".encode())
+        return database
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = [str(self.programs / program), *map(str, arguments)]
+        subprocess.run(command, check=True, user=self._user, stdout=subprocess.DEVNULL, cwd="/")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    directory = tmp_path_factory.mktemp("postgres")
+    for parent in directory.parents:
+        if parent == Path("/tmp") or parent == parent.parent:
+            break
+        parent.chmod(0o755)  # the server's user has to get in
+    server = PostgresServer(directory)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    """A database with the newest schema, to be copied."""
+    database = postgres.create_database()
+    migrate(Location.parse(postgres.url(database)))
+    return database
+
+
+@pytest.fixture
+def sqlite_location(tmp_path: Path) -> Location:
+    return Location(path=tmp_path / "log" / "ledger.db")
+
+
+@pytest.fixture
+def postgres_location(postgres: PostgresServer, migrated_template: str) -> Location:
+    return Location.parse(postgres.url(postgres.create_database(migrated_template)))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def location(request: pytest.FixtureRequest) -> Location:
+    """An empty log on each database in turn."""
+    found: Location = request.getfixturevalue(f"{request.param}_location")
+    return found
+
+
+@pytest.fixture
+def store(location: Location) -> Iterator[SqlEventStore]:
+    opened = SqlEventStore(location, now_ms, new_id())
+    opened.check()
+    yield opened
+    opened.close()
+
+
+# --- the server -------------------------------------------------------------------------------------------------
+
+
+def url_of(location: Location) -> str:
+    return f"sqlite:///{location.path}" if location.path else location.url
+
+
+def settings_for(location: Location, **changes: Any) -> Settings:
+    return load_settings(DOCKER_MCP_DATABASE_URL=url_of(location), DOCKER_MCP_SEALING_KEY=SEALING_KEY, **changes)
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Application]]
+
+
+@pytest.fixture
+def serve(sqlite_location: Location) -> Serve:
+    """Starts an application in this process: ``async with serve() as application``."""
+
+    @asynccontextmanager
+    async def start(
+        location: Location | None = None,
+        catalogue: Catalogue = CATALOGUE,
+        more_ports: dict[type, Any] | None = None,
+        **settings: Any,
+    ) -> AsyncIterator[Application]:
+        application = Application(settings_for(location or sqlite_location, **settings), "test", catalogue, more_ports)
+        await application.start()
+        try:
+            yield application
+        finally:
+            await application.stop("the test is over")
+
+    return start
+
+
+def caller(application: Application, **changes: Any) -> Caller:
+    """The local user, as the transports present it."""
+    given: dict[str, Any] = {"principal": application.principal, "transport": "test", "correlation_id": "test-talk"}
+    return Caller(**{**given, **changes})
+
+
+ADMIN = Principal("test-admin", Role.ADMIN)
+READER = Principal("test-reader", Role.USER)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
