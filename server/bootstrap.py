@@ -63,6 +63,11 @@ class DockerAdapters:
             settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, settings.DOCKER_MCP_ENGINE_WORKERS
         )
 
+    def close(self) -> None:
+        """Close the connections to the engine, if there are any."""
+        if "engine" in self.__dict__:
+            self.engine.close()
+
     @cached_property
     def observer(self) -> Observer:
         from adapters.docker.engine import EngineObserver
@@ -192,6 +197,7 @@ class Application:
         except DockerMcpError:
             in_order = False
         self.store.close()
+        self.docker.close()
         self._engine_workers.abandon()
         self._log_workers.abandon()
         return in_order

@@ -69,6 +69,12 @@ class Engine:
         with explained():
             self.api.ping()
 
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        with self._lock:
+            if self._api is not None:
+                self._api.close()
+
     def _connect(self) -> APIClient:
         try:
             where = kwargs_from_env(environment=self._environment)

@@ -1,0 +1,169 @@
+"""With a log that cannot be written, nothing is done and nothing is told."""
+
+import contextlib
+import re
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import docker
+import pytest
+
+from adapters.store.location import Location
+from domain.errors import LogUnavailableError
+from server.bootstrap import Application
+from tests.conftest import PostgresServer, Serve, caller
+from tests.contract.rows import rows
+from tests.engine_proxy import EngineProxy, engine_proxy
+
+pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P1")]
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
+    with engine_proxy(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, so small that it can be filled."""
+    mount_point = tmp_path / "disk"
+    mount_point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount_point)], check=True)
+    yield mount_point
+    subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
+
+
+def fill(directory: Path) -> Path:
+    """Take all the space that is left."""
+    filler = directory / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return filler
+
+
+def asked_of_objects(proxy: EngineProxy) -> list[str]:
+    """The requests that are more than a greeting: at its start a server asks the engine who it is."""
+    return [request for request in proxy.requests if not re.search(r"/(version|info|_ping)$", request)]
+
+
+async def assert_refused(application: Application, proxy: EngineProxy, image: str, name: str) -> None:
+    """A change and a read are both refused, and the engine was asked for neither."""
+    proxy.requests.clear()
+    for tool, arguments in (("create-container", {"image": image, "name": name}), ("list-containers", {})):
+        answer = await application.dispatcher.dispatch(tool, arguments, caller(application))
+        assert isinstance(answer.error, LogUnavailableError), answer
+        assert answer.error.code == "log_unavailable"
+        assert "doctor" in answer.error.hint
+        assert answer.result is None
+    assert asked_of_objects(proxy) == []
+    assert "log" in await application.problems()
+
+
+async def assert_works(application: Application, image: str, name: str) -> None:
+    answer = await application.dispatcher.dispatch(
+        "create-container", {"image": image, "name": name, "command": "sleep 60"}, caller(application)
+    )
+    assert answer.error is None, answer.error.describe()
+
+
+async def test_a_full_disk_refuses_calls_until_there_is_space_again(
+    serve: Serve, small_disk: Path, proxy: EngineProxy, image: str, name: Callable[[str], str], engine: docker.APIClient
+) -> None:
+    location = Location(path=small_disk / "ledger.db")
+    async with serve(location, DOCKER_HOST=proxy.url) as application:
+        await assert_works(application, image, name("before"))
+        filler = fill(small_disk)
+        await assert_refused(application, proxy, image, name("refused"))
+        filler.unlink()
+        await assert_works(application, image, name("after"))
+        assert "log" not in await application.problems()
+    assert engine.containers(all=True, filters={"name": name("refused")}) == []
+    assert rows(location, "PRAGMA integrity_check") == [("ok",)]
+    positions = [row[0] for row in rows(location, "SELECT position FROM event ORDER BY position")]
+    assert positions == list(range(1, len(positions) + 1))
+
+
+async def test_a_server_starts_on_a_read_only_log_and_says_what_is_wrong(
+    serve: Serve, small_disk: Path, proxy: EngineProxy, image: str, name: Callable[[str], str]
+) -> None:
+    location = Location(path=small_disk / "ledger.db")
+    async with serve(location, DOCKER_HOST=proxy.url):
+        pass
+    await anyio.run_process(["mount", "-o", "remount,ro", str(small_disk)])
+    async with serve(location, DOCKER_HOST=proxy.url) as application:
+        await assert_refused(application, proxy, image, name("refused"))
+
+
+async def test_a_database_file_that_was_taken_away_refuses_calls(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, image: str, name: Callable[[str], str]
+) -> None:
+    assert sqlite_location.path
+    async with serve(DOCKER_HOST=proxy.url) as application:
+        sqlite_location.path.rename(sqlite_location.path.with_suffix(".moved"))
+        proxy.requests.clear()
+        answer = await application.dispatcher.dispatch(
+            "create-container", {"image": image, "name": name("refused")}, caller(application)
+        )
+        assert isinstance(answer.error, LogUnavailableError)
+        assert asked_of_objects(proxy) == []
+
+
+async def test_a_log_that_another_process_has_locked_refuses_calls_in_time(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, image: str, name: Callable[[str], str]
+) -> None:
+    assert sqlite_location.path
+    async with serve(DOCKER_HOST=proxy.url, DOCKER_MCP_APPEND_TIMEOUT_S=0.5) as application:
+        with contextlib.closing(sqlite3.connect(sqlite_location.path, isolation_level=None)) as rival:
+            rival.execute("BEGIN IMMEDIATE")
+            await assert_refused(application, proxy, image, name("refused"))
+            rival.execute("ROLLBACK")
+        await assert_works(application, image, name("after"))
+
+
+@pytest.mark.postgres
+async def test_a_stopped_postgres_refuses_calls_until_it_is_back(
+    serve: Serve,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: PostgresServer,
+    proxy: EngineProxy,
+    image: str,
+    name: Callable[[str], str],
+) -> None:
+    from adapters.store.migrate import migrate
+
+    own = PostgresServer(tmp_path_factory.mktemp("stopping"))
+    try:
+        location = Location.parse(own.url(own.create_database()))
+        migrate(location)
+        async with serve(location, DOCKER_HOST=proxy.url, DOCKER_MCP_APPEND_TIMEOUT_S=2) as application:
+            await assert_works(application, image, name("before"))
+            own.stop()
+            await assert_refused(application, proxy, image, name("refused"))
+            own.start()
+            await assert_works(application, image, name("after"))
+    finally:
+        own.stop()
+
+
+async def test_a_command_is_durable_before_the_engine_hears_of_it(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, image: str, name: Callable[[str], str]
+) -> None:
+    seen: list[list[str]] = []
+
+    class Watching(list[str]):
+        def append(self, request: str) -> None:
+            super().append(request)
+            if "POST" in request:
+                sql = "SELECT type FROM event WHERE tool IS NOT NULL ORDER BY position"
+                seen.append([row[0] for row in rows(sqlite_location, sql)])
+
+    async with serve(DOCKER_HOST=proxy.url) as application:
+        proxy.requests = Watching()
+        await assert_works(application, image, name("watched"))
+    assert len(seen) == 2  # create and start
+    assert all(types == ["command.received", "command.authorized", "execution.started"] for types in seen)

@@ -1,0 +1,318 @@
+"""A server dies in the middle of a command; the next one finds out what became of it and does nothing twice."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import docker
+import pytest
+
+from adapters.store.location import Location
+from domain.chain import verify
+from domain.events import RecordedEvent
+from server.bootstrap import Application
+from tests.conftest import Serve, url_of
+from tests.engine_proxy import EngineProxy, Fault, engine_proxy
+from tests.server.quick import settling_in
+
+pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
+
+WAIT_S = 20
+AT_ONCE = settling_in(0)
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
+    with engine_proxy(tmp_path) as opened:
+        yield opened
+
+
+class Scene:
+    """Objects for a command to work on: a running and a stopped container, a network with one of them in it."""
+
+    def __init__(self, engine: docker.APIClient, image: str, name: Callable[[str], str]) -> None:
+        self.engine = engine
+        self.image = image
+        self.running, self.stopped, self.joined, self.empty = map(name, ("up", "down", "joined", "empty"))
+        self.new, self.new_network = name("new"), name("newnet")
+        self.joined_id = engine.create_network(self.joined)["Id"]
+        engine.create_network(self.empty)
+        for container in (self.running, self.stopped):
+            engine.create_container(image, ["sleep", "600"], name=container)
+        engine.start(self.running)
+        engine.connect_container_to_network(self.running, self.joined)
+
+    def exists(self, container: str) -> bool:
+        return bool(self.engine.containers(all=True, filters={"name": f"^/{container}$"}))
+
+    def state(self, container: str) -> dict[str, Any]:
+        state: dict[str, Any] = self.engine.inspect_container(container)["State"]
+        return state
+
+
+@pytest.fixture
+def scene(engine: docker.APIClient, image: str, name: Callable[[str], str]) -> Scene:
+    return Scene(engine, image, name)
+
+
+class Case(NamedTuple):
+    tool: str
+    arguments: Callable[[Scene], dict[str, Any]]
+    request: str
+    happened: Callable[[Scene], bool]
+
+
+CASES = [
+    Case(
+        "create-container",
+        lambda scene: {"image": scene.image, "name": scene.new, "command": "sleep 600", "start": False},
+        "POST .*/containers/create",
+        lambda scene: scene.exists(scene.new),
+    ),
+    Case(
+        "start-container",
+        lambda scene: {"container_name": scene.stopped},
+        "POST .*/start",
+        lambda scene: bool(scene.state(scene.stopped)["Running"]),
+    ),
+    Case(
+        "stop-container",
+        lambda scene: {"container_name": scene.running, "timeout": 0},
+        "POST .*/stop",
+        lambda scene: not scene.state(scene.running)["Running"],
+    ),
+    Case(
+        "restart-container",
+        lambda scene: {"container_name": scene.running, "timeout": 0},
+        "POST .*/restart",
+        lambda scene: not scene.state(scene.running)["FinishedAt"].startswith("0001"),
+    ),
+    Case(
+        "remove-container",
+        lambda scene: {"container_name": scene.running, "force": True},
+        "DELETE .*/containers/",
+        lambda scene: not scene.exists(scene.running),
+    ),
+    Case(
+        "network-create",
+        lambda scene: {"name": scene.new_network},
+        "POST .*/networks/create",
+        lambda scene: bool(scene.engine.networks(names=[scene.new_network])),
+    ),
+    Case(
+        "network-remove",
+        lambda scene: {"name": scene.empty},
+        "DELETE .*/networks/",
+        lambda scene: not scene.engine.networks(names=[scene.empty]),
+    ),
+    Case(
+        "network-connect",
+        lambda scene: {"network": scene.empty, "container": scene.running},
+        "POST .*/connect",
+        lambda scene: scene.empty in _networks(scene),
+    ),
+    Case(
+        "network-disconnect",
+        lambda scene: {"network": scene.joined, "container": scene.running},
+        "POST .*/disconnect",
+        lambda scene: scene.joined not in _networks(scene),
+    ),
+]
+
+
+def _networks(scene: Scene) -> set[str]:
+    return set(scene.engine.inspect_container(scene.running)["NetworkSettings"]["Networks"])
+
+
+@asynccontextmanager
+async def dying_server(
+    location: Location,
+    proxy: EngineProxy,
+    tool: str,
+    arguments: dict[str, Any],
+    fault: Fault,
+    request: str,
+    settle_s: int = 0,
+) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A server process that is in the middle of a command: its request has met the fault."""
+    proxy.fault, proxy.only = fault, request
+    command = [sys.executable, "-m", "tests.server.quick", url_of(location), proxy.url, str(settle_s)]
+    process = subprocess.Popen([*command, tool, json.dumps(arguments)], stdout=subprocess.PIPE)  # noqa: ASYNC220 (it is to be killed)
+    try:
+        assert await asyncio.to_thread(proxy.met.wait, WAIT_S), "the request never came"
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.communicate()
+        proxy.fault = "none"
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    for _ in range(WAIT_S * 20):
+        if await asyncio.to_thread(happened):
+            return
+        await asyncio.sleep(0.05)
+    raise TimeoutError
+
+
+async def settled_down(application: Application) -> None:
+    async with asyncio.timeout(WAIT_S):
+        await application.recovery.finish()
+
+
+async def settled(application: Application) -> list[RecordedEvent]:
+    """The events of the one command in the log after recovery has done what it can."""
+    await settled_down(application)
+    events = [event for event in application.store.read() if event.tool]
+    assert len({event.stream for event in events}) == 1
+    assert list(verify(application.store.read())) == []
+    return events
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.tool)
+@pytest.mark.parametrize(("fault", "status"), [("mute", "success"), ("hang", "failed")])
+async def test_an_interrupted_change_is_settled_by_what_is_seen(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene, case: Case, fault: Fault, status: str
+) -> None:
+    async with dying_server(sqlite_location, proxy, case.tool, case.arguments(scene), fault, case.request) as process:
+        if fault == "mute":
+            await until(lambda: case.happened(scene))
+        process.kill()
+    asked = len(proxy.changes())
+    async with serve(catalogue=AT_ONCE, DOCKER_HOST=proxy.url) as application:
+        events = await settled(application)
+        assert application.store.open_commands() == []
+    assert [event.status for event in events] == [None, None, "running", status]
+    assert events[-1].payload()["reconciled"] is True
+    assert case.happened(scene) is (status == "success")
+    assert len(proxy.changes()) == asked, "recovery looks, it does not act"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("case", [CASES[0], CASES[4]], ids=lambda case: case.tool)
+async def test_the_same_holds_on_postgres(
+    serve: Serve, postgres_location: Location, proxy: EngineProxy, scene: Scene, case: Case
+) -> None:
+    arguments = case.arguments(scene)
+    async with dying_server(postgres_location, proxy, case.tool, arguments, "mute", case.request) as process:
+        await until(lambda: case.happened(scene))
+        process.kill()
+    async with serve(postgres_location, catalogue=AT_ONCE) as application:
+        assert (await settled(application))[-1].status == "success"
+
+
+async def test_a_container_that_was_created_but_not_started_is_a_part_of_the_effect(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene
+) -> None:
+    arguments = {"image": scene.image, "name": scene.new, "command": "sleep 600"}
+    async with dying_server(sqlite_location, proxy, "create-container", arguments, "hang", "POST .*/start") as process:
+        process.kill()
+    async with serve(catalogue=AT_ONCE) as application:
+        ending = (await settled(application))[-1]
+    assert (ending.status, ending.payload()["applied"]) == ("failed", "partial")
+    assert [ref["name"] for ref in ending.payload()["touched"]] == [scene.new]
+
+
+async def test_an_interrupted_read_has_failed_and_may_be_repeated(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy
+) -> None:
+    async with dying_server(sqlite_location, proxy, "list-containers", {}, "hang", "GET .*/containers/json") as process:
+        process.kill()
+    async with serve(catalogue=AT_ONCE) as application:
+        ending = (await settled(application))[-1]
+    assert (ending.status, ending.payload()["code"], ending.payload()["retryable"]) == ("failed", "interrupted", True)
+
+
+async def test_a_command_that_never_started_is_cancelled(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene
+) -> None:
+    arguments = {"container_name": scene.running}
+    async with dying_server(
+        sqlite_location, proxy, "stop-container", arguments, "hang", f"GET .*/containers/{scene.running}/json"
+    ) as process:
+        process.kill()
+    async with serve(catalogue=AT_ONCE) as application:
+        events = await settled(application)
+    assert [event.type for event in events] == ["command.received", "command.authorized", "command.cancelled"]
+    assert scene.state(scene.running)["Running"]
+
+
+async def test_what_cannot_be_told_is_held_as_unknown_with_what_was_seen(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene
+) -> None:
+    arguments = {"container_name": scene.running, "timeout": 0}
+    async with dying_server(
+        sqlite_location, proxy, "restart-container", arguments, "hang", "POST .*/restart"
+    ) as server:
+        server.kill()
+    scene.engine.stop(scene.running, timeout=0)  # by somebody else, in the meantime
+    async with serve(catalogue=AT_ONCE) as application:
+        ending = (await settled(application))[-1]
+        (held,) = application.store.open_commands()
+    assert (ending.status, held.status) == ("unknown", "unknown")
+    assert ending.payload()["observed"][0]["facts"]["running"] is False
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def test_the_commands_of_a_living_process_are_left_alone(
+    serve: Serve, request: pytest.FixtureRequest, proxy: EngineProxy, scene: Scene, kind: str, state: str
+) -> None:
+    location: Location = request.getfixturevalue(f"{kind}_location")
+    arguments = {"container_name": scene.running, "force": True}
+    async with dying_server(location, proxy, "remove-container", arguments, "mute", "DELETE") as process:
+        await until(lambda: not scene.exists(scene.running))
+        if state == "paused":
+            process.send_signal(signal.SIGSTOP)
+        async with serve(location, catalogue=AT_ONCE) as application:
+            await settled_down(application)
+            (open_command,) = application.store.open_commands()
+            assert open_command.status == "running"
+
+
+async def test_two_servers_that_start_together_settle_a_command_once(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene
+) -> None:
+    arguments = {"container_name": scene.running, "force": True}
+    async with dying_server(sqlite_location, proxy, "remove-container", arguments, "mute", "DELETE") as process:
+        await until(lambda: not scene.exists(scene.running))
+        process.kill()
+    async with serve(catalogue=AT_ONCE) as first, serve(catalogue=AT_ONCE) as second:
+        await asyncio.gather(settled(first), settled(second))
+        finals = [event.status for event in first.store.read() if event.status in ("success", "failed")]
+    assert finals == ["success"]
+
+
+async def test_recovery_waits_for_an_engine_that_is_not_there_yet(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene, tmp_path: Path
+) -> None:
+    arguments = {"container_name": scene.running, "force": True}
+    async with dying_server(sqlite_location, proxy, "remove-container", arguments, "mute", "DELETE") as process:
+        await until(lambda: not scene.exists(scene.running))
+        process.kill()
+    late = tmp_path / "late"
+    late.mkdir()
+    async with serve(catalogue=AT_ONCE, DOCKER_HOST=f"unix://{late}/engine.sock") as application:
+        await asyncio.sleep(0.3)
+        assert len(application.store.open_commands()) == 1
+        with engine_proxy(late):
+            assert (await settled(application))[-1].status == "success"
+
+
+async def test_an_effect_that_the_engine_finishes_after_the_death_is_not_called_failed(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene
+) -> None:
+    stubborn = {"container_name": scene.running, "timeout": 2}  # sleep is process 1 and ignores SIGTERM
+    async with dying_server(sqlite_location, proxy, "stop-container", stubborn, "mute", "POST .*/stop", 4) as process:
+        process.kill()
+    assert scene.state(scene.running)["Running"]
+    async with serve(catalogue=settling_in(4)) as application:
+        assert (await settled(application))[-1].status == "success"
+    assert not scene.state(scene.running)["Running"]
