@@ -6,7 +6,6 @@ bytes, so that their length tells little, and bound to command and place: moved 
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -69,7 +68,7 @@ class AesSealer:
             cipher = base64.b64decode(value["c"])
             nonce = int(value["n"]).to_bytes(_NONCE_BYTES, "big")
             padded = AESGCM(key).decrypt(nonce, cipher, _place(data_key.command_id, place))
-        except (InvalidTag, KeyError, TypeError, ValueError) as error:
+        except (InvalidTag, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UnsealError from error
         return padded[4 : 4 + int.from_bytes(padded[:4], "big")].decode()
 
@@ -153,7 +152,7 @@ def _create(file: Path) -> None:
 def _decode(text: str, source: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise ConfigurationError(f"{source} is not base64 of {KEY_BYTES} bytes", hint="openssl rand -base64 32")

@@ -3,8 +3,7 @@
 import contextlib
 import re
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -12,38 +11,15 @@ import docker
 import pytest
 
 from adapters.store.location import Location
+from adapters.store.migrate import migrate
 from domain.errors import LogUnavailableError
 from server.bootstrap import Application
 from tests.conftest import PostgresServer, Serve, caller
 from tests.contract.rows import rows
-from tests.engine_proxy import EngineProxy, engine_proxy
+from tests.engine_proxy import EngineProxy
+from tests.server.conftest import fill
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P1")]
-
-
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
-    with engine_proxy(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, so small that it can be filled."""
-    mount_point = tmp_path / "disk"
-    mount_point.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount_point)], check=True)
-    yield mount_point
-    subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
-
-
-def fill(directory: Path) -> Path:
-    """Take all the space that is left."""
-    filler = directory / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
-    return filler
 
 
 def asked_of_objects(proxy: EngineProxy) -> list[str]:
@@ -127,27 +103,16 @@ async def test_a_log_that_another_process_has_locked_refuses_calls_in_time(
 
 @pytest.mark.postgres
 async def test_a_stopped_postgres_refuses_calls_until_it_is_back(
-    serve: Serve,
-    tmp_path_factory: pytest.TempPathFactory,
-    postgres: PostgresServer,
-    proxy: EngineProxy,
-    image: str,
-    name: Callable[[str], str],
+    serve: Serve, own_postgres: PostgresServer, proxy: EngineProxy, image: str, name: Callable[[str], str]
 ) -> None:
-    from adapters.store.migrate import migrate
-
-    own = PostgresServer(tmp_path_factory.mktemp("stopping"))
-    try:
-        location = Location.parse(own.url(own.create_database()))
-        migrate(location)
-        async with serve(location, DOCKER_HOST=proxy.url, DOCKER_MCP_APPEND_TIMEOUT_S=2) as application:
-            await assert_works(application, image, name("before"))
-            own.stop()
-            await assert_refused(application, proxy, image, name("refused"))
-            own.start()
-            await assert_works(application, image, name("after"))
-    finally:
-        own.stop()
+    location = Location.parse(own_postgres.url(own_postgres.create_database()))
+    migrate(location)
+    async with serve(location, DOCKER_HOST=proxy.url, DOCKER_MCP_APPEND_TIMEOUT_S=2) as application:
+        await assert_works(application, image, name("before"))
+        own_postgres.stop()
+        await assert_refused(application, proxy, image, name("refused"))
+        own_postgres.start()
+        await assert_works(application, image, name("after"))
 
 
 async def test_a_command_is_durable_before_the_engine_hears_of_it(

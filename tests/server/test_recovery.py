@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,17 +20,11 @@ from server.bootstrap import Application
 from tests.conftest import Serve, url_of
 from tests.engine_proxy import EngineProxy, Fault, engine_proxy
 from tests.server.quick import settling_in
+from tests.waiting import WAIT_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
 
-WAIT_S = 20
 AT_ONCE = settling_in(0)
-
-
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
-    with engine_proxy(tmp_path) as opened:
-        yield opened
 
 
 class Scene:
@@ -152,14 +146,6 @@ async def dying_server(
         process.kill()
         process.communicate()
         proxy.fault = "none"
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    for _ in range(WAIT_S * 20):
-        if await asyncio.to_thread(happened):
-            return
-        await asyncio.sleep(0.05)
-    raise TimeoutError
 
 
 async def settled_down(application: Application) -> None:

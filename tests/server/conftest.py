@@ -1,0 +1,44 @@
+"""Engines and disks that fail on demand."""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PostgresServer
+from tests.engine_proxy import EngineProxy, engine_proxy
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
+    with engine_proxy(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, so small that it can be filled."""
+    mount_point = tmp_path / "disk"
+    mount_point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount_point)], check=True)
+    yield mount_point
+    subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
+
+
+@pytest.fixture
+def own_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """A PostgreSQL server that the test may stop."""
+    server = PostgresServer(tmp_path_factory.mktemp("own-postgres"))
+    yield server
+    server.stop()
+
+
+def fill(directory: Path) -> Path:
+    """Take all the space that is left; return the file that takes it."""
+    filler = directory / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return filler
