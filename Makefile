@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check benchmark format lock
+.PHONY: run test check benchmark docs format lock
 
 run: .venv/runtime  ## set up, then serve over HTTP and print what to paste into a client
 	scripts/engine.sh
@@ -22,6 +22,9 @@ benchmark: .venv/development  ## print the speed table, each figure beside its f
 	scripts/test-parts.sh
 	scripts/engine.sh
 	$(BIN)/python -m tests.benchmarks
+
+docs: .venv/development  ## write the reference pages from the declarations
+	$(BIN)/python -m server.reference
 
 format: .venv/development
 	$(BIN)/ruff check --fix .

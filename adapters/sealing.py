@@ -125,7 +125,7 @@ def load_sealing_key(text: str | None, file: Path | None, *, may_create: bool) -
             _create(file)
         if file.stat().st_mode & 0o077:
             raise ConfigurationError(f"others can read the sealing key: {file}", hint=f"chmod 600 {file}")
-        return _decode(file.read_text().strip(), str(file))
+        return _decode(file.read_bytes().strip(), str(file))
     except OSError as error:
         raise ConfigurationError(
             f"the sealing key cannot be kept in {file}: {error.strerror}",
@@ -149,7 +149,7 @@ def _create(file: Path) -> None:
         draft.unlink()
 
 
-def _decode(text: str, source: str) -> bytes:
+def _decode(text: str | bytes, source: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except ValueError:

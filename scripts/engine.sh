@@ -4,25 +4,42 @@ set -euo pipefail
 
 wait_s=60
 log=/var/log/dockerd.log
+default=unix:///var/run/docker.sock
+engine=${DOCKER_HOST:-$default}
 
+# 0: it answers; 1: it does not; 3: this user may not ask it.
 answers() {
-    python3 - <<'PYTHON'
-import os, socket, sys
-host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-if not host.startswith("unix://"):
-    sys.exit(0)  # a remote engine is the user's own business; `docker-mcp doctor` checks it
+    python3 - "$engine" <<'PYTHON'
+import socket, sys
 try:
     with socket.socket(socket.AF_UNIX) as engine:
         engine.settimeout(5)
-        engine.connect(host.removeprefix("unix://"))
+        engine.connect(sys.argv[1].removeprefix("unix://"))
         engine.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
         sys.exit(0 if b"200 OK" in engine.recv(64) else 1)
+except PermissionError:
+    sys.exit(3)
 except OSError:
     sys.exit(1)
 PYTHON
 }
 
+case "$engine" in
+    unix://*) ;;
+    *) exit 0 ;;  # a remote engine is the user's own business; `docker-mcp doctor` checks it
+esac
+
 answers && exit 0
+if [ $? = 3 ]; then
+    echo "This user may not use $engine. Add it to the group docker and log in again:" >&2
+    echo "  sudo usermod -aG docker $(id -un)" >&2
+    exit 1
+fi
+
+if [ "$engine" != "$default" ]; then
+    echo "No Docker Engine answers at $engine. Start it there, or unset DOCKER_HOST." >&2
+    exit 1
+fi
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "No Docker Engine answers. Start it (sudo systemctl start docker), or install one:" >&2

@@ -122,7 +122,7 @@ class Application:
         """
         self.settings = settings
         self.transport = transport
-        self._serving = False
+        self._started = False
         self.executor = new_id()
         self.principal = local_principal(settings.role)
         location = Location.parse(settings.database_url)
@@ -160,8 +160,8 @@ class Application:
             settings.DOCKER_MCP_QUEUE_LIMIT,
         )
 
-    async def start(self, *, serving: bool = True) -> None:
-        """Open the log. A process that is ``serving`` records its start and settles what dead ones left open.
+    async def start(self) -> None:
+        """Open the log, record the start, and look after commands that a dead process left open.
 
         A log that cannot be written does not stop the start: every call then says so.
 
@@ -170,17 +170,15 @@ class Application:
         """
         try:
             self.store.check()
-            if serving:
-                digest = self.settings.digest()
-                started = ServerStarted(version=VERSION, transport=self.transport, settings_digest=digest)
-                await self.journal.append([self._own(started)])
+            digest = self.settings.digest()
+            started = ServerStarted(version=VERSION, transport=self.transport, settings_digest=digest)
+            await self.journal.append([self._own(started)])
         except LogUnavailableError as error:
             self.journal.health.log_error = error.message
             logger.error("%s", error.describe())
-        self._serving = serving
-        if serving:
-            self.recovery.start()
-            threading.Thread(target=self._meet_engine, name="engine-hello", daemon=True).start()
+        self._started = True
+        self.recovery.start()
+        threading.Thread(target=self._meet_engine, name="engine-hello", daemon=True).start()
 
     async def stop(self, reason: str) -> bool:
         """Let running commands finish within the grace period, record the stop, close the log.
@@ -192,7 +190,7 @@ class Application:
         unrecorded = await self.journal.flush(1.0)
         in_order = not unfinished and not unrecorded
         try:
-            if in_order and self._serving:
+            if in_order and self._started:
                 await self.journal.append([self._own(ServerStopped(reason=reason))])
         except DockerMcpError:
             in_order = False

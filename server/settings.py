@@ -3,7 +3,8 @@
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import quote
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
@@ -14,6 +15,8 @@ from domain.errors import ConfigurationError
 from domain.principal import Role
 
 APPLICATION = "docker-mcp"
+
+_LIMIT_WORDS: Final = {"ge": "at least", "gt": "more than", "le": "at most"}
 
 
 class Settings(BaseSettings):
@@ -65,13 +68,15 @@ class Settings(BaseSettings):
 
     @property
     def state_dir(self) -> Path:
-        return self.DOCKER_MCP_STATE_DIR or platformdirs.user_state_path(APPLICATION)
+        given = self.DOCKER_MCP_STATE_DIR or platformdirs.user_state_path(APPLICATION)
+        # No shell expands what stands in a client's configuration; Path.expanduser would raise for an unknown user.
+        return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111
 
     @property
     def database_url(self) -> str:
         if self.DOCKER_MCP_DATABASE_URL:
             return self.DOCKER_MCP_DATABASE_URL.get_secret_value()
-        return f"sqlite:///{(self.state_dir / 'ledger.db').absolute()}"
+        return f"sqlite:///{quote(str(self.state_dir / 'ledger.db'))}"
 
     @property
     def sealing_key(self) -> str | None:
@@ -108,10 +113,23 @@ def load_settings(*, use_working_directory: bool = False, **overrides: object) -
         return Settings(_env_file=_env_file(use_working_directory=use_working_directory), **given)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = [
-            f"{problem['loc'][0] if problem['loc'] else 'settings'}: {problem['msg']}"
+            f"{problem['loc'][0]}: {problem['msg']}{_limits(str(problem['loc'][0]))}"
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise ConfigurationError("; ".join(problems), hint="correct the environment or the .env file") from None
+    except OSError as error:
+        raise ConfigurationError(f"the .env file cannot be read: {error.filename}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError("the .env file cannot be read: it is not UTF-8 text") from None
+
+
+def _limits(name: str) -> str:
+    """Return the limits of a number in brackets; pydantic itself lists the values of a choice."""
+    rules = Settings.model_fields[name].metadata
+    limits = [
+        f"{word} {getattr(rule, key)}" for key, word in _LIMIT_WORDS.items() for rule in rules if hasattr(rule, key)
+    ]
+    return f" ({', '.join(limits)})" if limits else ""
 
 
 def _env_file(*, use_working_directory: bool) -> Path | None:

@@ -5,9 +5,10 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,16 +148,28 @@ class PostgresServer:
         subprocess.run(command, check=True, user=self._user, stdout=subprocess.DEVNULL, cwd="/")
 
 
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server in a directory that its user can enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="docker-mcp-postgres-") as directory:
+        server = PostgresServer(Path(directory))
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    directory = tmp_path_factory.mktemp("postgres")
-    for parent in directory.parents:
-        if parent == Path("/tmp") or parent == parent.parent:
-            break
-        parent.chmod(0o755)  # the server's user has to get in
-    server = PostgresServer(directory)
-    yield server
-    server.stop()
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that the test may stop."""
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def provide_image(engine: Engine) -> str:
         EngineError: if the engine does not answer.
     """
     with explained():
-        if engine.api.images(name=NAME):
+        if engine.api.images(name=f"{NAME}:latest"):
             return f"{NAME}:latest"
     busybox = next((path for path in _BUSYBOX if path.is_file() and _is_static(path)), None)
     if busybox is None:

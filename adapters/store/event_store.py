@@ -1,6 +1,5 @@
 """The event store port on SQLite and PostgreSQL: appends through the group-commit writer, reads through SQLAlchemy."""
 
-import os
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -93,11 +92,7 @@ class SqlEventStore:
     def _open_sqlite(self) -> SqliteSession:
         path = self.location.path
         assert path is not None  # noqa: S101 (checked by the only caller)
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise LogUnavailableError(f"the event log cannot be opened: {path}: {error.strerror}") from error
+        self.location.make_file()
         session = SqliteSession(path, self._timeout_s)
         if revision(session) is None:
             from adapters.store.migrate import migrate
@@ -127,6 +122,6 @@ def newest_key_id(location: Location) -> str | None:
             session = PostgresSession(location.url, _KEY_QUESTION_TIMEOUT_S)
             with closing(session):
                 rows = session.query(question)
-    except (sqlite3.Error, LogUnavailableError):
+    except (sqlite3.Error, LogUnavailableError, SessionLostError):
         return None
     return str(rows[0][0]) if rows else None

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any, Final
+from urllib.parse import quote, unquote
 
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, LogUnavailableError
 
-_FORMS: Final = "sqlite:////absolute/path.db or postgresql://user@host/database"
+_FORMS: Final = (
+    "sqlite:////absolute/path.db or postgresql://user@host/database, with @ / ? # [ ] % in a password percent-encoded"
+)
+_RESERVED: Final = frozenset("@/?#[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +34,51 @@ class Location:
         scheme, _, rest = text.partition("://")
         if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
             return cls(path=Path(unquote(rest[1:])).absolute())
-        if scheme in ("postgresql", "postgres") and rest:
+        if scheme in ("postgresql", "postgres") and rest and _postgres_options(text):
             return cls(url=text)
         raise ConfigurationError("DOCKER_MCP_DATABASE_URL is not understood", hint=f"write {_FORMS}")
+
+    def make_file(self) -> None:
+        """Make an empty SQLite file that only its owner can read, if there is none.
+
+        Raises:
+            LogUnavailableError: if it cannot be made.
+        """
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+        except OSError as error:
+            raise LogUnavailableError(f"the event log cannot be made: {self.path}: {error.strerror}") from error
 
     def describe(self) -> str:
         """Return the location without its password."""
         if self.path:
             return f"sqlite {self.path}"
-        parts = urlsplit(self.url)
-        return f"postgresql {parts.hostname or 'local socket'}{parts.path}"
+        options = _postgres_options(self.url)
+        return f"postgresql {options.get('host', 'local socket')}/{options.get('dbname', '')}"
 
     def sqlalchemy_url(self, *, read_only: bool = False) -> str:
         """Return the URL for SQLAlchemy; with ``read_only``, SQLite refuses writes on such connections."""
         if not self.path:
             return "postgresql+psycopg://" + self.url.partition("://")[2]
         if read_only:
-            return f"sqlite:///file:{quote(str(self.path))}?mode=ro&uri=true"
-        return f"sqlite:///{self.path}"
+            return f"sqlite:///file:{quote(quote(str(self.path)))}?mode=ro&uri=true"
+        return f"sqlite:///{quote(str(self.path))}"
+
+
+def _postgres_options(url: str) -> dict[str, Any]:
+    """Return what libpq understands of ``url``; nothing if it does not.
+
+    What a password holds unencoded would be taken for a host or a path, and be shown with them.
+    """
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    credentials, _, _ = url.partition("://")[2].rpartition("@")
+    try:
+        options = {} if set(credentials) & _RESERVED else conninfo_to_dict(url)
+    except ProgrammingError:
+        return {}
+    return options if str(options.get("port", "0")).isdecimal() else {}

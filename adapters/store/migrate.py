@@ -5,11 +5,12 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.store.location import Location
-from domain.errors import LogUnavailableError
+from domain.errors import ConfigurationError, LogUnavailableError
 
 _MIGRATION_LOCK = 0x646D6371
 
@@ -19,13 +20,19 @@ def migrate(location: Location) -> None:
 
     Raises:
         LogUnavailableError: if the database cannot be reached or changed.
+        ConfigurationError: if a newer version has migrated it.
     """
+    location.make_file()
     engine = _engine(location)
     try:
         with engine.begin() as connection:
             if not location.is_sqlite:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             command.upgrade(alembic_config(connection), "head")
+    except CommandError as error:
+        raise ConfigurationError(
+            "the database has a schema that this version does not know", hint="install the newer version"
+        ) from error
     except SQLAlchemyError as error:
         cause = type(error.__cause__ or error).__name__
         raise LogUnavailableError(f"the database could not be migrated: {cause}") from error

@@ -23,21 +23,23 @@ _COLUMNS: Final = (
 )
 
 
-async def show_audit(settings: Settings, arguments: dict[str, Any], *, as_json: bool) -> bool:
-    """Print the newest commands; return whether the log answered. The question is a command like any other."""
+async def show_audit(settings: Settings, arguments: dict[str, Any], *, as_json: bool) -> None:
+    """Print the newest commands. The question is a command like any other.
+
+    Raises:
+        DockerMcpError: if the log cannot be asked, or the question is wrong.
+    """
     application = Application(settings, "cli")
-    await application.start(serving=False)
     try:
+        application.store.check()
         caller = Caller(principal=application.principal, transport="cli")
         answer = await application.dispatcher.dispatch("audit-logs", arguments, caller, Surface.PROMPT)
     finally:
         await application.stop("done")
     if answer.error:
-        typer.echo(f"docker-mcp: {answer.error.describe()}", err=True)
-        return False
+        raise answer.error
     page = answer.content()
     typer.echo(orjson.dumps(page, option=orjson.OPT_INDENT_2).decode() if as_json else table(page["entries"]))
-    return True
 
 
 def table(entries: list[dict[str, Any]]) -> str:

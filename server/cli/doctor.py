@@ -1,5 +1,6 @@
 """``docker-mcp doctor``: what is wrong on this machine, and how to mend it."""
 
+import errno
 import json
 import os
 import shutil
@@ -7,14 +8,13 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 from adapters.docker.engine import Engine
-from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
-from domain.errors import DockerMcpError
-from server.bootstrap import new_id, now_ms, sealer_of
+from domain.errors import ConfigurationError, DockerMcpError
+from server.bootstrap import sealer_of
+from server.cli.check import check_store
 from server.settings import Settings
 
 _DEFAULT_SOCKET: Final = "unix:///var/run/docker.sock"
@@ -53,26 +53,33 @@ def report(findings: list[Finding], *, as_json: bool) -> str:
 
 def _log(settings: Settings) -> Iterator[Finding]:
     location = Location.parse(settings.database_url)
-    store = SqlEventStore(location, now_ms, new_id(), settings.DOCKER_MCP_APPEND_TIMEOUT_S)
     try:
-        store.check()
-    except DockerMcpError as error:
-        fix = error.hint or "make the directory writable for this user, or set DOCKER_MCP_DATABASE_URL"
-        yield Finding("log", False, f"{location.describe()}: {error.message}", fix)
+        check_store(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
+    except ConfigurationError as error:
+        yield Finding("log", False, f"{location.describe()}: {error.message}", error.hint)
         return
-    finally:
-        store.close()
+    except DockerMcpError as error:
+        yield Finding("log", False, f"{location.describe()}: {error.message}", _log_fix(location))
+        return
     yield Finding("log", True, f"{location.describe()}: writable, guarded against changes")
     if location.path and location.path.stat().st_mode & 0o077:
         yield Finding("log", False, f"others can read {location.path}", f"chmod 600 {location.path}")
 
 
+def _log_fix(location: Location) -> str:
+    if location.path:
+        return (
+            f"let this user write in {location.path.parent}, or set DOCKER_MCP_DATABASE_URL; "
+            "a damaged file: restore it from a backup, or keep it as evidence and start a new one elsewhere"
+        )
+    return "correct DOCKER_MCP_DATABASE_URL, or see to it that the server runs and lets this user in"
+
+
 def _key(settings: Settings) -> Iterator[Finding]:
     try:
         sealer = sealer_of(settings, Location.parse(settings.database_url))
-    except (DockerMcpError, OSError) as error:
-        hint = error.hint if isinstance(error, DockerMcpError) else "make the directory writable for this user"
-        yield Finding("key", False, str(error), hint)
+    except DockerMcpError as error:
+        yield Finding("key", False, error.message, error.hint)
         return
     yield Finding("key", True, f"secrets are sealed with key {sealer.key_id}")
 
@@ -83,17 +90,18 @@ def _engine(settings: Settings) -> Iterator[Finding]:
         engine = Engine(settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, 1)
         info = engine.identify()
     except DockerMcpError as error:
-        yield Finding("engine", False, f"{where}: {error.message}", _engine_fix(where))
+        yield Finding("engine", False, f"{where}: {error.message}", _engine_fix(settings, error))
         return
     yield Finding("engine", True, f"{where}: Docker {info['ServerVersion']}, API {engine.api.api_version}")
 
 
-def _engine_fix(where: str) -> str:
-    path = Path(where.removeprefix("unix://"))
-    if not where.startswith("unix://"):
-        return "check DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, and that the engine listens there"
-    if path.exists() and not os.access(path, os.W_OK):
+def _engine_fix(settings: Settings, error: DockerMcpError) -> str:
+    if isinstance(error, ConfigurationError) and error.hint:
+        return error.hint
+    if os.strerror(errno.EACCES) in error.message:
         return "add this user to the group docker (sudo usermod -aG docker $USER) and log in again"
+    if settings.docker_environment:
+        return "correct DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or start an engine that listens there"
     if shutil.which("dockerd"):
         return "start the engine: sudo systemctl start docker, or sudo dockerd"
     return "install an engine: sudo apt-get install docker.io, or https://docs.docker.com/engine/install/"
@@ -124,13 +132,16 @@ def _compose(_settings: Settings) -> Iterator[Finding]:
 
 def _port(settings: Settings) -> Iterator[Finding]:
     address = (settings.DOCKER_MCP_HOST, settings.DOCKER_MCP_PORT)
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    where = "port {1} of {0}".format(*address)
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-        except OSError as error:
-            fix = "stop the program that uses it (a running docker-mcp http, perhaps), or set DOCKER_MCP_PORT"
-            yield Finding("port", False, f"{address[0]}:{address[1]}: {error.strerror}", fix, optional=True)
-            return
-    yield Finding("port", True, f"{address[0]}:{address[1]} is free")
+    except OSError as error:
+        fix = (
+            "stop the program that uses it (a running docker-mcp http, perhaps), "
+            "or set DOCKER_MCP_PORT to a free port above 1023"
+        )
+        yield Finding("port", False, f"{where}: {error.strerror}", fix, optional=True)
+        return
+    yield Finding("port", True, f"{where} is free", optional=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from domain.errors import ConfigurationError, DockerMcpError
+from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
 from server.settings import Settings, load_settings
 from server.version import VERSION
 
@@ -42,7 +42,7 @@ def _default(
         typer.echo(f"docker-mcp {VERSION}")
         raise typer.Exit(Exit.OK)
     if context.invoked_subcommand is None:
-        if sys.stdin.isatty():
+        if sys.stdin is None or sys.stdin.isatty():
             typer.echo(context.get_help())
             raise typer.Exit(Exit.OK)
         stdio()
@@ -96,11 +96,12 @@ def migrate() -> None:
     from adapters.store.location import Location
     from adapters.store.migrate import migrate as run_migrations
     from adapters.store.schema import REVISION
+    from server.cli.check import check_store
 
-    location = Location.parse(load_settings().database_url)
-    if location.path:
-        location.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = load_settings()
+    location = Location.parse(settings.database_url)
     run_migrations(location)
+    check_store(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
     typer.echo(f"{location.describe()}: schema {REVISION}")
 
 
@@ -117,7 +118,7 @@ def audit(
 
     asked = {"username": username, "tool_name": tool, "status": status, "limit": limit}
     arguments = {name: value for name, value in asked.items() if value is not None}
-    raise typer.Exit(Exit.OK if asyncio.run(show_audit(load_settings(), arguments, as_json=as_json)) else Exit.FAILED)
+    asyncio.run(show_audit(load_settings(), arguments, as_json=as_json))
 
 
 @app.command()
@@ -137,15 +138,14 @@ def demo() -> None:
     """Create, list, read, connect, stop and remove a real container as an MCP client would, then show the record."""
     from server.cli.demo import run_demo
 
-    load_settings()
-    raise typer.Exit(Exit.OK if asyncio.run(run_demo()) else Exit.FAILED)
+    raise typer.Exit(Exit.OK if asyncio.run(run_demo(load_settings())) else Exit.FAILED)
 
 
 def run() -> None:
     """Run the command line; errors are one line on stderr, never a traceback."""
     try:
         app()
-    except ConfigurationError as error:
+    except (ConfigurationError, InvalidArgumentsError) as error:
         _complain(error)
         sys.exit(Exit.USAGE)
     except DockerMcpError as error:

@@ -92,17 +92,13 @@ def test_files_of_dead_processes_are_swept_and_those_of_living_ones_stay(sqlite_
 
 
 @pytest.mark.postgres
-def test_a_lock_that_was_lost_with_the_server_is_taken_again(tmp_path_factory: pytest.TempPathFactory) -> None:
-    server = PostgresServer(tmp_path_factory.mktemp("restarting"))
-    try:
-        location = Location.parse(server.url("postgres"))
-        executors = executors_of(location)
-        executors.hold("mine")
-        server.stop()
-        server.start()
-        assert not executors_of(location).is_alive("mine")
-        executors.hold("mine")
-        assert executors_of(location).is_alive("mine")
-        executors.release()
-    finally:
-        server.stop()
+def test_a_lock_that_was_lost_with_the_server_is_taken_again(own_postgres: PostgresServer) -> None:
+    location = Location.parse(own_postgres.url("postgres"))
+    executors = executors_of(location)
+    executors.hold("mine")
+    own_postgres.stop()
+    own_postgres.start()
+    assert not executors_of(location).is_alive("mine")
+    executors.hold("mine")
+    assert executors_of(location).is_alive("mine")
+    executors.release()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PostgresServer
 from tests.engine_proxy import EngineProxy, engine_proxy
 
 
@@ -25,14 +24,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount_point)], check=True)
     yield mount_point
     subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
-
-
-@pytest.fixture
-def own_postgres(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[PostgresServer]:
-    """A PostgreSQL server that the test may stop."""
-    server = PostgresServer(tmp_path_factory.mktemp("own-postgres"))
-    yield server
-    server.stop()
 
 
 def fill(directory: Path) -> Path:

@@ -1,0 +1,44 @@
+"""``make benchmark``: prints the speed table. ``--quick`` takes fewer rounds."""
+
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from adapters.store.location import Location
+from adapters.store.migrate import migrate
+from tests.benchmarks.measure import Row, table
+from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
+from tests.benchmarks.serving import list_of_fifty, start_up
+from tests.conftest import PostgresServer, postgres_server
+
+
+def main(*, quick: bool) -> None:
+    with tempfile.TemporaryDirectory() as name, postgres_server() as server:
+        directory = Path(name)
+        rows = _rows(directory, server, quick=quick)
+        print(f"{platform.machine()}, {os.cpu_count()} CPUs, fdatasync {sync_ms(directory):.2f} ms")
+    print(table(rows))
+
+
+def _rows(directory: Path, server: PostgresServer, *, quick: bool) -> list[Row]:
+    few = 3 if quick else 15
+    rows = [start_up(directory / "state", few), list_of_fifty(directory / "state", few * 20)]
+    for slow_sync in (False, True):
+        for location in _new_logs(directory, server):
+            rows.append(group_commit(location, 1 if quick else 4, slow_sync=slow_sync))
+    for location in _new_logs(directory, server):
+        rows += asyncio.run(durable_commands(location, 200 if quick else 1500))
+    return rows
+
+
+def _new_logs(directory: Path, server: PostgresServer) -> list[Location]:
+    on_postgres = Location.parse(server.url(server.create_database()))
+    migrate(on_postgres)
+    return [Location(path=Path(tempfile.mkdtemp(dir=directory)) / "ledger.db"), on_postgres]
+
+
+if __name__ == "__main__":
+    main(quick="--quick" in sys.argv)

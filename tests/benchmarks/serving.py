@@ -1,0 +1,109 @@
+"""What a client waits for: the first answer after the start, and a list of fifty containers."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import docker
+
+from adapters.docker.demo_image import provide_image
+from adapters.docker.engine import Engine
+from tests.benchmarks.measure import Row, in_turns, median_ms
+from tests.benchmarks.wire import NOOP_SERVER, OUR_SERVER, Wire, wire
+
+CONTAINERS: Final = 50
+_SDK_ALONE: Final = "import mcp.server.lowlevel.server, mcp.server.stdio"
+
+
+def start_up(directory: Path, rounds: int) -> Row:
+    """From the start of the process to the answer to ``initialize``, against importing the SDK."""
+    environment = {**os.environ, "DOCKER_MCP_STATE_DIR": str(directory)}
+
+    def first_answer() -> None:
+        server = Wire(OUR_SERVER, environment)
+        server.initialize()
+        server.process.kill()
+        server.process.communicate()
+
+    def import_sdk() -> None:
+        subprocess.run([sys.executable, "-c", _SDK_ALONE], check=True)
+
+    ours, floor = map(median_ms, in_turns([first_answer, import_sdk], rounds))
+    ratio = ours / floor
+    return Row(
+        "start to first answer, stdio",
+        f"{ours:.0f} ms",
+        f"import SDK {floor:.0f} ms",
+        f"{ratio:.2f}",
+        "< 1.3",
+        ratio < 1.3,
+    )
+
+
+def list_of_fifty(directory: Path, rounds: int) -> Row:
+    """list-containers with the record kept, against a bare engine request and a bare SDK call."""
+    environment = {**os.environ, "DOCKER_MCP_STATE_DIR": str(directory)}
+    with (
+        fifty_containers(),
+        wire(OUR_SERVER, environment) as ours,
+        wire(["-c", NOOP_SERVER], environment) as bare,
+        _EngineConnection() as engine,
+    ):
+        works = [
+            lambda: ours.call("list-containers", {"all": True}),
+            lambda: bare.call("noop", {}),
+            lambda: engine.get("/containers/json?all=1"),
+        ]
+        listed, call, request = map(median_ms, in_turns(works, rounds, warm_up=10))
+        size = len(str(ours.call("list-containers", {"all": True})["content"][0]["text"]))
+    ratio = listed / (call + request)
+    floor = f"engine {request:.2f} + SDK {call:.2f} ms"
+    return Row(
+        f"list-containers, {CONTAINERS} ({size} B), stdio",
+        f"{listed:.2f} ms",
+        floor,
+        f"{ratio:.2f}",
+        "< 1.5",
+        ratio < 1.5,
+    )
+
+
+@contextmanager
+def fifty_containers() -> Iterator[None]:
+    """Fifty containers more than there were."""
+    engine = docker.APIClient(version="auto", **docker.utils.kwargs_from_env())
+    image = provide_image(Engine(os.environ, 60, 2))
+    prefix = f"dmb-{uuid.uuid4().hex[:6]}"
+    made = [engine.create_container(image, "sleep 600", name=f"{prefix}-{n:02}")["Id"] for n in range(CONTAINERS)]
+    try:
+        yield
+    finally:
+        for container in made:
+            engine.remove_container(container, force=True)
+        engine.close()
+
+
+class _EngineConnection(http.client.HTTPConnection):
+    def __init__(self) -> None:
+        super().__init__("localhost")
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect("/var/run/docker.sock")
+
+    def get(self, path: str) -> bytes:
+        self.request("GET", path)
+        return self.getresponse().read()
+
+    def __enter__(self) -> "_EngineConnection":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()

@@ -1,0 +1,235 @@
+"""``docker-mcp doctor``: each check in good and in bad state, each bad one with its fix."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import docker
+import pytest
+
+from adapters.store.location import Location
+from tests.cli.command import Outcome, Variables, complaint, docker_mcp, finding, findings, log_at, plain_user
+from tests.conftest import free_port
+
+GROUP_FIX = "add this user to the group docker (sudo usermod -aG docker $USER) and log in again"
+
+
+def doctor(env: Variables | None = None, prefix: Sequence[str] = ()) -> Outcome:
+    return docker_mcp("doctor", "--json", env=env, prefix=prefix)
+
+
+@contextlib.contextmanager
+def listener(family: socket.AddressFamily, address: object) -> Iterator[socket.socket]:
+    """A program that takes connections and never says a word."""
+    with socket.socket(family) as listening:
+        listening.bind(address)  # type: ignore[arg-type]  # a path or a pair, as the family wants it
+        listening.listen()
+        yield listening
+
+
+def script(folder: Path, name: str, content: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{content}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.engine
+def test_a_machine_that_is_well_is_called_well(engine: docker.APIClient, tmp_path: Path) -> None:
+    script(tmp_path / "bin", "docker", "echo 2.26.1")
+    done = doctor({"DOCKER_MCP_PORT": str(free_port()), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    assert done.returncode == 0
+    assert [found["check"] for found in findings(done)] == ["log", "key", "engine", "compose", "port"]
+    assert all(found["ok"] for found in findings(done))
+    assert engine.version()["Version"] in finding("engine", done)["seen"]
+    assert finding("compose", done)["seen"] == "Compose 2.26.1"
+
+
+@pytest.mark.engine
+def test_people_read_each_finding_on_a_line_with_its_fix_below(tmp_path: Path) -> None:
+    done = docker_mcp("doctor", env={"DOCKER_HOST": "unix:///nowhere", "PATH": str(tmp_path)})
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines if "fix:" not in line] == [
+        ["ok", "log"],
+        ["ok", "key"],
+        ["FAIL", "engine"],
+        ["note", "compose"],
+        ["ok", "port"],
+    ]
+    failed = [number for number, line in enumerate(lines) if line.startswith(("FAIL", "note"))]
+    assert all(lines[number + 1].split()[0] == "fix:" for number in failed)
+
+
+# --- the engine ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "seen", "fix"),
+    [
+        ({"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "No such file or directory", "correct DOCKER_HOST"),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:1"}, "Connection refused", "correct DOCKER_HOST"),
+        ({"DOCKER_HOST": "ssh://somewhere"}, "ssh:// is not supported", "forward the socket"),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:port"}, "DOCKER_HOST is not usable", "unix:///"),
+        ({"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/nowhere"}, "TLS files", "DOCKER_CERT_PATH"),
+    ],
+)
+def test_an_engine_that_cannot_be_reached_is_found(variables: dict[str, str], seen: str, fix: str) -> None:
+    done = doctor(variables)
+    assert done.returncode == 1
+    assert seen in finding("engine", done)["seen"]
+    assert fix in finding("engine", done)["fix"]
+
+
+def test_a_socket_that_nobody_listens_on_is_found(tmp_path: Path) -> None:
+    with listener(socket.AF_UNIX, str(tmp_path / "dead.sock")):
+        pass  # the file stays
+    done = doctor({"DOCKER_HOST": f"unix://{tmp_path}/dead.sock"})
+    assert done.returncode == 1
+    assert "Connection refused" in finding("engine", done)["seen"]
+
+
+@pytest.mark.promise("P9")
+def test_an_engine_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    with listener(socket.AF_UNIX, str(tmp_path / "mute.sock")):
+        done = doctor({"DOCKER_HOST": f"unix://{tmp_path}/mute.sock", "DOCKER_MCP_ENGINE_TIMEOUT_S": "1"})
+    assert done.returncode == 1
+    assert not finding("engine", done)["ok"]
+
+
+def test_an_engine_that_this_user_may_not_use_is_found(tmp_path: Path) -> None:
+    with listener(socket.AF_UNIX, str(tmp_path / "docker.sock")):
+        (tmp_path / "docker.sock").chmod(0)
+        done = doctor({"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}, prefix=plain_user())
+    assert done.returncode == 1
+    assert "Permission denied" in finding("engine", done)["seen"]
+    assert finding("engine", done)["fix"] == GROUP_FIX
+
+
+@pytest.mark.parametrize(("programs", "fix"), [([], "install an engine"), (["dockerd"], "start the engine")])
+def test_where_no_engine_runs_the_fix_is_to_install_or_start_one(programs: list[str], fix: str, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in programs:
+        script(tmp_path / "bin", name, "exit 1")
+    alone = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    without_engine = 'mount -t tmpfs none /run && PATH="$0" && exec "$@"'
+    done = doctor({"DOCKER_HOST": None}, prefix=(*alone, "sh", "-c", without_engine, str(tmp_path / "bin")))
+    assert done.returncode == 1
+    assert "unix:///var/run/docker.sock" in finding("engine", done)["seen"]
+    assert fix in finding("engine", done)["fix"]
+
+
+# --- the log and its key ------------------------------------------------------------------------------------------
+
+
+def test_a_directory_that_cannot_be_made_is_found(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = doctor({"DOCKER_MCP_STATE_DIR": str(tmp_path / "file" / "state")})
+    assert done.returncode == 1
+    for check in ("log", "key"):
+        assert "Not a directory" in finding(check, done)["seen"]
+        assert "docker-mcp doctor" not in finding(check, done)["fix"], "the doctor sends the person in a circle"
+
+
+def test_a_database_that_this_user_may_not_write_is_found(sqlite_location: Location) -> None:
+    log = log_at(sqlite_location)
+    assert docker_mcp("migrate", env=log).returncode == 0
+    assert sqlite_location.path
+    sqlite_location.path.chmod(0o444)
+    sqlite_location.path.parent.chmod(0o755)
+    done = doctor(log, prefix=plain_user())
+    sqlite_location.path.chmod(0o600)
+    assert done.returncode == 1
+    assert "Permission denied" in finding("log", done)["seen"]
+    assert str(sqlite_location.path.parent) in finding("log", done)["fix"]
+
+
+def test_a_damaged_database_is_found(sqlite_location: Location) -> None:
+    assert sqlite_location.path
+    sqlite_location.path.parent.mkdir()
+    sqlite_location.path.write_bytes(b"no database" * 1000)
+    done = doctor(log_at(sqlite_location))
+    assert done.returncode == 1
+    assert "file is not a database" in finding("log", done)["seen"]
+    assert "backup" in finding("log", done)["fix"]
+
+
+@pytest.mark.promise("P6")
+def test_a_log_that_others_can_read_is_found(sqlite_location: Location) -> None:
+    log = log_at(sqlite_location)
+    assert docker_mcp("migrate", env=log).returncode == 0
+    assert sqlite_location.path
+    sqlite_location.path.chmod(0o644)
+    done = doctor(log)
+    assert done.returncode == 1
+    good, bad = [found for found in findings(done) if found["check"] == "log"]
+    assert good["ok"]
+    assert bad["fix"] == f"chmod 600 {sqlite_location.path}"
+
+
+def test_a_key_that_others_can_read_is_found(tmp_path: Path) -> None:
+    assert doctor().returncode in (0, 1)
+    key = tmp_path / "state" / "ledger.db.key"
+    key.chmod(0o640)
+    done = doctor()
+    assert done.returncode == 1
+    assert finding("key", done)["fix"] == f"chmod 600 {key}"
+
+
+@pytest.mark.postgres
+def test_a_postgresql_log_that_is_well_is_called_well(postgres_location: Location) -> None:
+    done = doctor(log_at(postgres_location))
+    assert finding("log", done)["ok"]
+    assert finding("key", done)["ok"]
+
+
+@pytest.mark.postgres
+def test_postgresql_without_a_key_is_found(postgres_location: Location) -> None:
+    done = doctor({"DOCKER_MCP_DATABASE_URL": postgres_location.url})
+    assert done.returncode == 1
+    assert "openssl rand -base64 32" in finding("key", done)["fix"]
+
+
+# --- what may be missing ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("docker_command", "seen"),
+    [
+        (None, "no docker command"),
+        ("echo 'docker: unknown command: docker compose' >&2; exit 1", "the Compose plugin is not installed"),
+    ],
+)
+def test_a_missing_compose_plugin_is_a_note(docker_command: str | None, seen: str, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    if docker_command:
+        script(tmp_path / "bin", "docker", docker_command)
+    done = doctor({"PATH": str(tmp_path / "bin")})
+    assert done.returncode == 0
+    assert finding("compose", done) == {
+        "check": "compose",
+        "ok": False,
+        "seen": seen,
+        "fix": finding("compose", done)["fix"],
+        "optional": True,
+    }
+    assert "docker-compose-v2" in finding("compose", done)["fix"]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_a_port_in_use_is_a_note(host: str, family: socket.AddressFamily) -> None:
+    port = free_port()
+    with listener(family, (host, port)):
+        done = doctor({"DOCKER_MCP_HOST": host, "DOCKER_MCP_PORT": str(port)})
+    assert done.returncode == 0
+    assert finding("port", done)["seen"] == f"port {port} of {host}: Address already in use"
+    assert "DOCKER_MCP_PORT" in finding("port", done)["fix"]
+
+
+def test_wrong_settings_come_before_every_check() -> None:
+    done = doctor({"DOCKER_MCP_PORT": "many"})
+    assert done.returncode == 2
+    assert "DOCKER_MCP_PORT" in complaint(done)

@@ -1,0 +1,74 @@
+"""The pages say what the declarations say, and the questions they print can be asked."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adapters.store.event_store import SqlEventStore
+from adapters.store.location import Location
+from domain.catalogue import CATALOGUE
+from domain.events import EVENT_TYPES
+from domain.secrets import DataKey
+from server.bootstrap import new_id, now_ms
+from server.reference import tools_page, with_settings
+from tests.contract.events import life
+from tests.contract.rows import execute, rows
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_tool_reference_is_current() -> None:
+    assert (ROOT / "docs/tools.md").read_text() == tools_page(), "run `make docs`"
+
+
+def test_the_settings_reference_is_current() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+    assert page == with_settings(page), "run `make docs`"
+
+
+def test_every_event_type_is_explained() -> None:
+    page = (ROOT / "docs/log.md").read_text()
+    assert [name for name in EVENT_TYPES if f"`{name}`" not in page] == []
+
+
+def test_the_number_of_tools_in_the_readme_is_true() -> None:
+    assert f"{len(list(CATALOGUE)) - 1} tools" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"], ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("question", re.findall(r"```sql\n(.*?)```", (ROOT / "dashboards/README.md").read_text(), re.S))
+def test_the_printed_questions_can_be_asked_on_both_databases(location: Location, question: str) -> None:
+    store = SqlEventStore(location, now_ms, new_id())
+    store.append(life()).result(30)
+    store.append(life()[:3]).result(30)
+    store.close()
+    assert rows(location, question)
+
+
+@pytest.mark.postgres
+def test_a_role_with_the_printed_rights_can_serve_and_cannot_weaken_the_guards(postgres_location: Location) -> None:
+    (grants,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/configuration.md").read_text(), re.S)
+    role = f"server_{new_id().replace('-', '')[-12:]}"
+    execute(postgres_location, *grants.replace("docker_mcp_server", role).strip().removesuffix(";").split(";"))
+    restricted = Location.parse(postgres_location.url.replace("postgres@", f"{role}@"))
+    store = SqlEventStore(restricted, now_ms, new_id())
+    store.append(life(), DataKey("c", "k", "w")).result(30)
+    assert len(store.read()) == 4
+    assert rows(restricted, "SELECT status FROM audit_trail") == [("success",)]
+    store.close()
+    for attempt in (
+        "ALTER TABLE event DISABLE TRIGGER ALL",
+        "DROP TRIGGER event_no_change ON event",
+        "SET session_replication_role = replica",
+        "TRUNCATE event",
+        "UPDATE event SET role = 'admin'",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            execute(restricted, attempt)
