@@ -14,6 +14,7 @@ import orjson
 _HINT: Final = "use integers with a unit in the name, or lists of pairs for free keys"
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
+_DEEPEST: Final = 100
 _KEY: Final = re.compile(r"[A-Za-z0-9_.$/-]{1,64}")
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -35,9 +36,22 @@ def canonical_json(value: JSON) -> bytes:
 
     Raises:
         NotCanonicalError: for floats, integers beyond ±(2^53-1), keys that are not short ASCII names,
-            and any type JSON does not have.
+            any type JSON does not have, and trees of more than 100 levels.
     """
     return orjson.dumps(_checked(value), option=orjson.OPT_SORT_KEYS)
+
+
+def is_storable(value: JSON) -> bool:
+    """Return whether every string of ``value`` is stored as it is, keys included, see :func:`storable`."""
+    match value:
+        case str():
+            return not _UNSTORABLE.search(value)
+        case list() | tuple():
+            return all(map(is_storable, value))
+        case dict():
+            return all(is_storable(key) and is_storable(item) for key, item in value.items())
+        case _:
+            return True
 
 
 def sha256_hex(data: bytes) -> str:
@@ -45,7 +59,9 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _checked(value: JSON) -> JSON:
+def _checked(value: JSON, level: int = 0) -> JSON:
+    if level > _DEEPEST:
+        raise NotCanonicalError(f"more than {_DEEPEST} levels")
     match value:
         case None | bool():
             return value
@@ -56,11 +72,11 @@ def _checked(value: JSON) -> JSON:
                 raise NotCanonicalError(f"integer beyond 2^53: {_HINT}")
             return value
         case list() | tuple():
-            return [_checked(item) for item in value]
+            return [_checked(item, level + 1) for item in value]
         case dict():
             for key in value:
                 if not isinstance(key, str) or not _KEY.fullmatch(key):
                     raise NotCanonicalError(f"key is not a short ASCII name: {_HINT}")
-            return {key: _checked(item) for key, item in value.items()}
+            return {key: _checked(item, level + 1) for key, item in value.items()}
         case _:
             raise NotCanonicalError(f"{type(value).__name__} has no canonical form: {_HINT}")

@@ -41,7 +41,7 @@ _DECISIONS: Final = frozenset({"command.authorized", "command.denied"})
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The first thing wrong with a record: its position and what does not hold."""
+    """One thing wrong with a record: its position and what does not hold."""
 
     position: int
     problem: str
@@ -95,27 +95,34 @@ def audit_record(event: RecordedEvent) -> dict[str, Any]:
 def verify(events: Iterable[RecordedEvent], *, after: RecordedEvent | None = None) -> Iterator[Fault]:
     """Yield what is wrong with ``events``, given in log order; nothing for an intact chain.
 
-    ``after`` is the event before the first one, None at the start of the log. Memory does not grow with the log.
+    ``after`` is the event before the first one, None at the start of the log. A tail that was cut off leaves a whole
+    chain behind: only a later record kept elsewhere shows that. Memory does not grow with the log.
     """
     position = after.position if after else 0
     previous = after.event_hash if after else None
     at_ms = after.occurred_at_ms if after else 0
     for event in events:
+        place = _integer(event.position, position + 1)
         if event.position != position + 1:
-            yield Fault(event.position, f"follows position {position}: records are missing or out of order")
+            yield Fault(place, f"follows position {position}: records are missing or out of order")
         if event.previous_hash != previous:
-            yield Fault(event.position, "does not link to the record before it")
-        if event.occurred_at_ms < at_ms:
-            yield Fault(event.position, "is older than the record before it")
+            yield Fault(place, "does not link to the record before it")
+        if (now_ms := _integer(event.occurred_at_ms, at_ms)) < at_ms:
+            yield Fault(place, "is older than the record before it")
         if not _matches_its_hash(event):
-            yield Fault(event.position, "does not match its hash: the record was changed")
-        position, previous, at_ms = event.position, event.event_hash, event.occurred_at_ms
+            yield Fault(place, "does not match its hash: the record was changed")
+        position, previous, at_ms = place, event.event_hash, now_ms
+
+
+def _integer(value: object, otherwise: int) -> int:
+    """Return ``value`` if it is an integer: a database that was tampered with may hold anything."""
+    return value if isinstance(value, int) else otherwise
 
 
 def _matches_its_hash(event: RecordedEvent) -> bool:
     try:
         return hash_record(audit_record(event)) == event.event_hash
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError):
         return False  # a changed column no longer has the form of a record
 
 

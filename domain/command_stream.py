@@ -77,21 +77,23 @@ class CommandStream:
 
         Raises:
             IllegalTransitionError: if the event cannot follow the last one.
+            NotCanonicalError: if its data has no canonical form.
+
+        A refused event leaves the stream as it was.
         """
-        self._last_type = step(self._last_type, event.type)
-        self._version += 1
-        self._object = object_name or self._object
+        following = step(self._last_type, event.type)
+        object_name = object_name or self._object
         context = self.context
         recorded = NewEvent(
             event_id=self._new_id(),
             stream=context.command_id,
-            stream_version=self._version,
-            type=event.type,
+            stream_version=self._version + 1,
+            type=following,
             schema_version=event.schema_version,
             principal=context.principal,
             role=context.role,
             tool=context.tool,
-            object=self._object,
+            object=object_name,
             status=event.status,
             purpose=context.purpose,
             correlation_id=context.correlation_id,
@@ -100,5 +102,6 @@ class CommandStream:
             span_id=context.span_id,
             data=event.encode(),
         )
-        self._last_id = recorded.event_id
+        self._version += 1
+        self._last_type, self._last_id, self._object = following, recorded.event_id, object_name
         return recorded

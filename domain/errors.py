@@ -30,7 +30,7 @@ class DockerMcpError(Exception):
         return str(self)
 
     def describe(self) -> str:
-        """Return ``code: message; hint`` on one line, as the caller reads it."""
+        """Return ``code: message - hint``, as the caller reads it."""
         return f"{self.code}: {self.message}" + (f" - {self.hint}" if self.hint else "")
 
 

@@ -176,20 +176,6 @@ class ServerStopped(Event):
     reason: str
 
 
-AnyEvent = (
-    CommandReceived
-    | CommandRejected
-    | CommandAuthorized
-    | CommandDenied
-    | ExecutionStarted
-    | CommandSucceeded
-    | CommandFailed
-    | CommandUnknown
-    | CommandCancelled
-    | ServerStarted
-    | ServerStopped
-)
-
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     event.type: event
     for event in (

@@ -42,7 +42,7 @@ def argument_tree(command: BaseModel, seal: Seal) -> dict[str, JSON]:
 
     ``seal`` is applied to every value of a secret field.
     """
-    return _model_tree(command, seal, "")
+    return _model_tree(command, seal, "", secret=False)
 
 
 def clear(_place: str, value: str) -> JSON:
@@ -55,6 +55,13 @@ def secret_fields(model: type[BaseModel]) -> frozenset[str]:
     """Return the names of the secret fields of a command model."""
     hints = get_type_hints(model, include_extras=True)
     return frozenset(name for name in model.model_fields if _is_secret(hints[name]))
+
+
+@cache
+def revealing_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the fields whose text would show a secret: secret ones, and models that have such fields."""
+    hints = get_type_hints(model, include_extras=True)
+    return frozenset(name for name in model.model_fields if _is_revealing(hints[name]))
 
 
 def hide_sealed(tree: JSON) -> JSON:
@@ -71,10 +78,16 @@ def _is_secret(hint: Any) -> bool:
     return SECRET in parts or any(_is_secret(part) for part in parts)
 
 
-def _model_tree(model: BaseModel, seal: Seal, place: str) -> dict[str, JSON]:
+def _is_revealing(hint: Any) -> bool:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return bool(revealing_fields(hint))
+    return _is_secret(hint) or any(_is_revealing(part) for part in get_args(hint))
+
+
+def _model_tree(model: BaseModel, seal: Seal, place: str, *, secret: bool) -> dict[str, JSON]:
     hidden = secret_fields(type(model))
     return {
-        name: _tree(value, seal, f"{place}/{name}", secret=name in hidden)
+        name: _tree(value, seal, f"{place}/{name}", secret=secret or name in hidden)
         for name in type(model).model_fields
         if (value := getattr(model, name)) is not None
     }
@@ -83,16 +96,18 @@ def _model_tree(model: BaseModel, seal: Seal, place: str) -> dict[str, JSON]:
 def _tree(value: Any, seal: Seal, place: str, *, secret: bool) -> JSON:
     match value:
         case BaseModel():
-            return _model_tree(value, seal, place)
+            return _model_tree(value, seal, place, secret=secret)
         case Mapping():
             pairs = sorted((str(key), item) for key, item in value.items())
             return [[key, _tree(item, seal, f"{place}/{_escaped(key)}", secret=secret)] for key, item in pairs]
         case list() | tuple():
             return [_tree(item, seal, f"{place}/{index}", secret=secret) for index, item in enumerate(value)]
         case Enum():
-            return value.value
+            return _tree(value.value, seal, place, secret=secret)
         case None | bool() if not secret:
             return value
+        case bool():
+            return seal(place, str(value).lower())
         case _ if secret:
             return seal(place, str(value))
         case _:

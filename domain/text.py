@@ -9,12 +9,12 @@ COLUMN_LIMIT: Final = 256
 
 # Control characters, lone surrogates, line separators and bidirectional overrides: they break a table on a
 # terminal, forge log lines, or have no place in the record hash.
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def column_text(text: str, limit: int = COLUMN_LIMIT) -> str:
     """Return ``text`` in NFC, without surrounding spaces, unsafe characters escaped, cut to ``limit`` characters."""
-    escaped = _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text[: limit + 1])
+    escaped = _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text.strip(" ")[:limit])
     return unicodedata.normalize("NFC", escaped)[:limit].strip(" ")
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from domain.canonical import MAX_SAFE_INTEGER
 from domain.catalogue import recognise
 from domain.catalogue.fields import (
     PULL_LIMIT_S,
@@ -18,6 +19,7 @@ from domain.catalogue.fields import (
 )
 from domain.catalogue.tool import Command, Effect, Result, Run, Target, Tool
 from domain.catalogue.values import (
+    check_probe,
     parse_bytes,
     parse_duration_ns,
     parse_mount,
@@ -34,18 +36,22 @@ Words = Annotated[str | list[str], checked(parse_words)]
 Ports = Annotated[dict[str, Any] | list[str], checked(parse_ports)]
 
 
-def _environment_names(environment: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+def _check_environment(environment: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
     if any(not name or "=" in name for name in environment):
         raise ValueError("a variable's name is not empty and has no = in it")
+    if any(isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER for value in environment.values()):
+        raise ValueError("a number beyond 2^53 is passed as a string")
     return environment
 
 
-Environment = Annotated[dict[str, str | int | bool], Field(max_length=512), AfterValidator(_environment_names), SECRET]
-NumberText = Annotated[
-    str,
-    BeforeValidator(lambda value: str(value) if isinstance(value, int | float) and value is not True else value),
-    StringConstraints(max_length=32),
-]
+def _number_text(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_SAFE_INTEGER:
+        return str(value)
+    return value
+
+
+Environment = Annotated[dict[str, str | int | bool], Field(max_length=512), AfterValidator(_check_environment), SECRET]
+NumberText = Annotated[str, StringConstraints(max_length=32), BeforeValidator(_number_text)]
 GraceSeconds = Annotated[int, Field(ge=0, le=600)]
 
 
@@ -67,7 +73,7 @@ def _check_volumes(volumes: dict[str, str | MountPoint]) -> None:
 class HealthCheck(Command):
     """A command the engine runs in the container to see whether it is healthy."""
 
-    cmd: Words
+    cmd: Annotated[str | list[str], checked(check_probe)]
     interval: Duration | None = None
     timeout: Duration | None = None
     start_period: Duration | None = None
@@ -75,7 +81,7 @@ class HealthCheck(Command):
 
 
 class Resources(Command):
-    """Limits: ``cpu`` in processors, ``memory`` such as 512m."""
+    """Limits: `cpu` in processors, `memory` such as 512m."""
 
     cpu: Annotated[NumberText, checked(parse_nano_cpus)] | None = None
     memory: Annotated[NumberText, checked(parse_bytes)] | None = None

@@ -22,8 +22,7 @@ def checked(parse: Callable[[Any], object]) -> AfterValidator:
     """Return a validator that refuses what ``parse`` refuses and keeps the value as the caller wrote it."""
 
     def check(value: Any) -> Any:
-        if value is not None:
-            parse(value)
+        parse(value)
         return value
 
     return AfterValidator(check)
@@ -44,7 +43,10 @@ Reference = Annotated[str, StringConstraints(pattern=_NAME, min_length=1, max_le
 """The name or id of an existing object."""
 
 ImageReference = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/@-]*$", min_length=1, max_length=384)
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@-]*(/[A-Za-z0-9][A-Za-z0-9_.:@-]*)*$", min_length=1, max_length=384
+    ),
 ]
 """An image, for example ``nginx:1.27`` or ``registry.example/app@sha256:…``."""
 

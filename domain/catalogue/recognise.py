@@ -6,6 +6,7 @@ A rule never repeats a command. What it cannot tell is ``unknown``, and stays so
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Literal
 
 from domain.canonical import JSON
@@ -41,13 +42,27 @@ class Verdict:
 Recogniser = Callable[[Evidence], Verdict]
 
 
+def _about_existing(rule: Recogniser) -> Recogniser:
+    """Let ``rule`` judge only if its objects were found: a command that found none has asked nothing of the engine."""
+
+    @wraps(rule)
+    def judge(evidence: Evidence) -> Verdict:
+        return rule(evidence) if evidence.before else Verdict("no", "nothing was asked of the engine")
+
+    return judge
+
+
 def container_created(evidence: Evidence) -> Verdict:
-    """Judge by our label; a container that should run but was never started is only a part of the effect."""
+    """Judge by our label; a container that was never started, or lacks a network, is only a part of the effect."""
     if not evidence.made:
         return Verdict("no", "no container carries the command's label")
+    facts = evidence.made[0].facts
     touched = tuple(made.ref for made in evidence.made)
-    if evidence.arguments.get("start", True) and not evidence.made[0].facts.get("started_at"):
-        return Verdict("partial", "the container was created but never started", touched)
+    if evidence.arguments.get("start", True):  # the last step: it implies the others
+        if not facts.get("started_at"):
+            return Verdict("partial", "the container was created but never started", touched)
+    elif len(facts.get("networks", ())) < len(evidence.arguments.get("networks", ())):
+        return Verdict("partial", "the container was created but not connected to all its networks", touched)
     return Verdict("yes", "a container carries the command's label", touched)
 
 
@@ -58,6 +73,7 @@ def network_created(evidence: Evidence) -> Verdict:
     return Verdict("yes", "a network carries the command's label", tuple(made.ref for made in evidence.made))
 
 
+@_about_existing
 def removed(evidence: Evidence) -> Verdict:
     """Judge by id: ids are never used again."""
     now = evidence.now[0]
@@ -68,6 +84,7 @@ def removed(evidence: Evidence) -> Verdict:
     return Verdict("no", "the object still exists")
 
 
+@_about_existing
 def started(evidence: Evidence) -> Verdict:
     """Judge by the time of the last start."""
     before, now = evidence.before[0], evidence.now[0]
@@ -80,23 +97,28 @@ def started(evidence: Evidence) -> Verdict:
     return Verdict("no", "the container was not started")
 
 
+@_about_existing
 def stopped(evidence: Evidence) -> Verdict:
-    """Judge by the time of the last end."""
+    """Judge by the time of the last end; of a container that runs again nobody knows who ended it."""
     before, now = evidence.before[0], evidence.now[0]
     if now is None:
         return Verdict("unknown", "the container no longer exists")
-    if now.facts.get("finished_at") != before.facts.get("finished_at"):
-        return Verdict("yes", "the container has ended since")
+    ended = now.facts.get("finished_at") != before.facts.get("finished_at")
     if not now.facts.get("running"):
-        return Verdict("yes", "the container was not running")
+        return Verdict("yes", "the container has ended since" if ended else "the container was not running")
+    if ended:
+        return Verdict("unknown", "the container has ended since and runs again")
     return Verdict("no", "the container still runs, as before")
 
 
+@_about_existing
 def restarted(evidence: Evidence) -> Verdict:
-    """Judge by the times of the last end and start; an ended container that did not come back is left to a person."""
+    """Judge by the times of the last end and start; what a restart policy may have done is left to a person."""
     before, now = evidence.before[0], evidence.now[0]
     if now is None:
         return Verdict("unknown", "the container no longer exists")
+    if now.facts.get("restart_count", 0) > before.facts.get("restart_count", 0):
+        return Verdict("unknown", "the container's restart policy has started it again since")
     if now.facts.get("started_at") != before.facts.get("started_at"):
         return Verdict("yes", "the container was started again since")
     if now.facts.get("finished_at") != before.facts.get("finished_at"):
@@ -104,45 +126,47 @@ def restarted(evidence: Evidence) -> Verdict:
     return Verdict("no", "the container runs as before")
 
 
+@_about_existing
 def connected(evidence: Evidence) -> Verdict:
-    """Judge by the container's endpoint in the network."""
-    endpoints = _endpoints(evidence)
-    if endpoints is None:
+    """Judge by whether the container is in the network."""
+    if None in evidence.now:
         return Verdict("unknown", "the container or the network no longer exists")
-    before, now = endpoints
-    if now and now != before:
-        return Verdict("yes", "the container has an endpoint in the network")
-    return Verdict("no", "the container's endpoints are as before")
+    before, now = _endpoint(evidence, evidence.before), _endpoint(evidence, evidence.now)
+    if before is None and now is not None:
+        return Verdict("yes", "the container has joined the network")
+    return Verdict("no", f"the container is {'not' if now is None else 'still'} in the network")
 
 
+@_about_existing
 def disconnected(evidence: Evidence) -> Verdict:
-    """Judge by the container's endpoint in the network."""
-    endpoints = _endpoints(evidence)
-    if endpoints is None:
+    """Judge by whether the container is in the network; if it came back by another endpoint, nobody knows why."""
+    if None in evidence.now:
         return Verdict("unknown", "the container or the network no longer exists")
-    before, now = endpoints
-    if before and now != before:
-        return Verdict("yes", "the container's endpoint is gone")
-    return Verdict("no", "the container's endpoints are as before")
+    before, now = _endpoint(evidence, evidence.before), _endpoint(evidence, evidence.now)
+    if before is not None and now is None:
+        return Verdict("yes", "the container has left the network")
+    if before and now and now != before:
+        return Verdict("unknown", "the container is in the network by another endpoint")
+    return Verdict("no", f"the container is {'not' if now is None else 'still'} in the network")
 
 
+@_about_existing
 def pulled(evidence: Evidence) -> Verdict:
     """Judge by the id behind the name; pulling again is harmless, so an unchanged image counts as not pulled."""
     before, now = evidence.before[0], evidence.now[0]
     if now is not None and now.id != before.id:
         return Verdict("yes", "the image has arrived", (now.ref,))
-    return Verdict("no", "the image is as before")
+    return Verdict("no", "no other image has arrived under that name")
 
 
-def _endpoints(evidence: Evidence) -> tuple[str | None, str | None] | None:
-    """Return the container's endpoint id in the network before and now; None if one of the two is gone."""
-    if None in evidence.now:
-        return None
+def _endpoint(evidence: Evidence, states: tuple[ObjectState | None, ...]) -> str | None:
+    """Return the id of the container's endpoint in the network, None if it is not in the network.
+
+    The engine gives a container that does not run an empty endpoint id, and an empty network id until it runs.
+    """
     network = next(state for state in evidence.before if state.kind is Kind.NETWORK)
-
-    def endpoint(states: tuple[ObjectState | None, ...]) -> str | None:
-        container = next(state for state in states if state and state.kind is Kind.CONTAINER)
-        attached = container.facts.get("networks", [])
-        return next((end for _, network_id, end in attached if network_id == network.id), None)
-
-    return endpoint(evidence.before), endpoint(evidence.now)
+    container = next(state for state in states if state and state.kind is Kind.CONTAINER)
+    for name, network_id, endpoint_id in container.facts.get("networks", []):
+        if network_id == network.id or (not network_id and name == network.name):
+            return str(endpoint_id)
+    return None

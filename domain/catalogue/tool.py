@@ -16,16 +16,18 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
+from domain.canonical import is_storable
 from domain.catalogue.recognise import Recogniser
 from domain.errors import InvalidArgumentsError, UnknownToolError
 from domain.objects import Kind, ObjectRef, ObjectState, column_name
-from domain.secrets import secret_fields
+from domain.secrets import revealing_fields
 from domain.text import column_text
 
 UNKNOWN_TOOL: Final = "_unknown"
 """What the log and the metrics call a tool that does not exist."""
 
 _MOST_PROBLEMS: Final = 5
+_LONGEST_NAME: Final = 64
 
 
 class Effect(StrEnum):
@@ -88,7 +90,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An argument that names an existing object. ``required=False``: the object may be missing."""
+    """An argument that names an object. ``required=False``: the object need not exist."""
 
     field: str
     kind: Kind
@@ -133,12 +135,12 @@ class Tool(Generic[P, C]):
     surface: Surface = Surface.TOOL
 
     def __post_init__(self) -> None:
-        fields = {name for _, name, _, _ in string.Formatter().parse(self.summary) if name}
+        fields = {name for _, name, _, _ in string.Formatter().parse(self.summary) if name is not None}
         named = {target.field for target in (*self.targets, *((self.creates,) if self.creates else ()))}
         if unknown := (fields | named) - set(self.command.model_fields):
             raise ValueError(f"{self.name}: no such fields: {sorted(unknown)}")
-        if leaking := fields & secret_fields(self.command):
-            raise ValueError(f"{self.name}: the summary would show secret fields: {sorted(leaking)}")
+        if leaking := (fields | named) & revealing_fields(self.command):
+            raise ValueError(f"{self.name}: summary or object name would show secret fields: {sorted(leaking)}")
         if (self.recognise is None) != (self.effect is Effect.READ):
             raise ValueError(f"{self.name}: exactly the tools that change something need a recogniser")
 
@@ -169,9 +171,14 @@ class Tool(Generic[P, C]):
             InvalidArgumentsError: naming each argument that does not fit and what it should be, without its value.
         """
         try:
-            return self.command.model_validate(arguments)
+            command = self.command.model_validate(arguments)
         except ValidationError as error:
             raise InvalidArgumentsError(self._explain(error), hint=self._known_arguments()) from None
+        # The log would keep them in another form, and so would not say what was done.
+        if altered := [name for name, value in command.model_dump().items() if not is_storable(value)]:
+            problem = "NUL characters and lone surrogates have no place in text"
+            raise InvalidArgumentsError(f"{self.name}: {', '.join(altered)}: {problem}")
+        return command
 
     def summarise(self, command: C) -> str:
         """Return the one line that the audit trail shows."""
@@ -186,7 +193,7 @@ class Tool(Generic[P, C]):
     def _explain(self, error: ValidationError) -> str:
         problems = []
         for problem in error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_PROBLEMS]:
-            place = ".".join(column_text(str(part), 64) for part in problem["loc"]) or "arguments"
+            place = ".".join(column_text(str(part), _LONGEST_NAME) for part in problem["loc"]) or "arguments"
             if problem["type"] == "extra_forbidden":
                 close = difflib.get_close_matches(place, self.command.model_fields, 1)
                 problems.append(f"{place}: no such argument" + (f", did you mean {close[0]}?" if close else ""))
@@ -228,7 +235,7 @@ class Catalogue:
         tool = self._tools.get(name)
         if tool is None or tool.surface is not surface:
             names = [each.name for each in self.on(surface)]
-            close = difflib.get_close_matches(name, names, 1)
+            close = difflib.get_close_matches(name[:_LONGEST_NAME], names, 1)
             hint = f"did you mean {close[0]}?" if close else f"{surface}s: {', '.join(names)}"
             raise UnknownToolError(f"there is no {surface} of that name", hint=hint)
         return tool
