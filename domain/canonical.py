@@ -7,6 +7,7 @@ here instead of being left to chance.
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -28,6 +29,8 @@ class NotCanonicalError(ValueError):
 
 def storable(text: str) -> str:
     """Return ``text`` with NUL and lone surrogates, which no database stores, replaced by U+FFFD."""
+    if text.isascii() and "\0" not in text:
+        return text
     return _UNSTORABLE.sub("\ufffd", text)
 
 
@@ -63,10 +66,10 @@ def _checked(value: JSON, level: int = 0) -> JSON:
     if level > _DEEPEST:
         raise NotCanonicalError(f"more than {_DEEPEST} levels")
     match value:
-        case None | bool():
-            return value
         case str():
             return storable(value)
+        case None | bool():
+            return value
         case int():
             if abs(value) > MAX_SAFE_INTEGER:
                 raise NotCanonicalError(f"integer beyond 2^53: {_HINT}")
@@ -75,8 +78,13 @@ def _checked(value: JSON, level: int = 0) -> JSON:
             return [_checked(item, level + 1) for item in value]
         case dict():
             for key in value:
-                if not isinstance(key, str) or not _KEY.fullmatch(key):
+                if not _is_key(key):
                     raise NotCanonicalError(f"key is not a short ASCII name: {_HINT}")
             return {key: _checked(item, level + 1) for key, item in value.items()}
         case _:
             raise NotCanonicalError(f"{type(value).__name__} has no canonical form: {_HINT}")
+
+
+@lru_cache(1024)  # the same few names all the time
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) and bool(_KEY.fullmatch(key))

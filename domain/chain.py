@@ -17,7 +17,6 @@ from domain.canonical import sha256_hex
 from domain.events import NewEvent, RecordedEvent
 from domain.lifecycle import Status
 
-CANONICAL_FORM: Final = "audit-record-contract/1"
 RECORD_FIRST_POLICY: Final = "docker-mcp/record-first@1"
 """Policy id of events that no rule decided: they follow from the promise that nothing happens unrecorded."""
 
@@ -62,34 +61,16 @@ def hash_record(record: Mapping[str, Any]) -> str:
 
 def seal_event(event: NewEvent, *, position: int, version: int, at_ms: int, previous_hash: str | None) -> RecordedEvent:
     """Return the row for ``event`` at its place in the log, with its hash."""
-    columns: dict[str, Any] = {
-        "position": position,
-        "event_id": event.event_id,
-        "stream": event.stream,
-        "stream_version": version,
-        "type": event.type,
-        "schema_version": event.schema_version,
-        "occurred_at_ms": at_ms,
-        "principal": event.principal,
-        "role": event.role,
-        "tool": event.tool,
-        "object": event.object,
-        "status": event.status,
-        "purpose": event.purpose,
-        "correlation_id": event.correlation_id,
-        "causation_id": event.causation_id,
-        "trace_id": event.trace_id,
-        "span_id": event.span_id,
-        "data": event.data,
-    }
+    columns = event._asdict() | {"position": position, "stream_version": version, "occurred_at_ms": at_ms}
     record = _record(columns, previous_hash)
     return RecordedEvent(**columns, previous_hash=previous_hash, event_hash=hash_record(record))
 
 
 def audit_record(event: RecordedEvent) -> dict[str, Any]:
     """Return the protected fields of ``event`` in the contract's form, ``previous_hash`` included."""
-    columns = {name: getattr(event, name) for name in RecordedEvent.__slots__}
-    return _record(columns, columns["previous_hash"])
+    columns = event._asdict()
+    del columns["previous_hash"], columns["event_hash"]
+    return _record(columns, event.previous_hash)
 
 
 def verify(events: Iterable[RecordedEvent], *, after: RecordedEvent | None = None) -> Iterator[Fault]:
@@ -126,10 +107,9 @@ def _matches_its_hash(event: RecordedEvent) -> bool:
         return False  # a changed column no longer has the form of a record
 
 
-def _record(columns: Mapping[str, Any], previous_hash: str | None) -> dict[str, Any]:
+def _record(columns: dict[str, Any], previous_hash: str | None) -> dict[str, Any]:
     outcome = _OUTCOME[columns["status"]]
-    evidence = {name: columns[name] for name in columns if name not in ("data", "event_hash", "previous_hash")}
-    evidence["data"] = sha256_hex(columns["data"].encode())
+    evidence = columns | {"data": sha256_hex(columns["data"].encode())}
     return {
         "event_id": columns["event_id"],
         "occurred_at": timestamp(columns["occurred_at_ms"]),

@@ -94,6 +94,12 @@ class LogInDoubtError(LogUnavailableError):
     """The connection to the event log broke while it recorded the command; nothing was done."""
 
 
+class RecordRefusedError(LogUnavailableError):
+    """The database refuses the form of the record, so nothing was done."""
+
+    retryable = False
+
+
 class OutcomeNotRecordedError(DockerMcpError):
     """The effect may have happened, but its outcome could not be recorded yet."""
 

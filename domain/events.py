@@ -1,8 +1,7 @@
 """The closed set of event types, their data, and the envelope every event is recorded in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -204,8 +203,7 @@ def decode(event_type: str, data: str) -> Event:
     return EVENT_TYPES[event_type].model_validate_json(data)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """An event on its way into the log; the store adds position, time and hashes.
 
     ``stream_version`` is the version the event must get (1 for the first of its stream); the append is refused
@@ -230,8 +228,7 @@ class NewEvent:
     data: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """One row of the log. ``occurred_at_ms`` is milliseconds since 1970 UTC and never decreases."""
 
     position: int

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Final
 
-from domain.errors import ConcurrentAppendError, LogInDoubtError, LogUnavailableError
+from domain.errors import ConcurrentAppendError, LogInDoubtError, LogUnavailableError, RecordRefusedError
 from domain.events import NewEvent, RecordedEvent
 from domain.ports import EventStore
 from domain.secrets import DataKey
@@ -87,10 +87,10 @@ class Journal:
                 delay = min(delay * 2, _LONGEST_RETRY_S)
                 try:
                     await self.append([ending])
+                except (ConcurrentAppendError, RecordRefusedError):
+                    break  # it is there already, does not follow what is there, or never will be taken
                 except LogUnavailableError:
                     continue
-                except ConcurrentAppendError:
-                    break  # it is there already, or does not follow what is there
                 return
 
     def _settled(self, task: asyncio.Task[None]) -> None:

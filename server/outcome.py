@@ -1,5 +1,6 @@
 """Turns what happened into the event that records it."""
 
+import logging
 from typing import Final
 
 import orjson
@@ -7,7 +8,7 @@ import orjson
 from domain.canonical import JSON, NotCanonicalError, canonical_json, sha256_hex
 from domain.catalogue.tool import Command, Effect, Result
 from domain.errors import DockerMcpError
-from domain.events import CommandFailed, CommandSucceeded, CommandUnknown, Event
+from domain.events import MAX_DATA_BYTES, CommandFailed, CommandSucceeded, CommandUnknown, Event
 from domain.secrets import SEALED_MARK, argument_tree
 from domain.text import column_text
 from server.call import Job
@@ -20,9 +21,25 @@ _MESSAGE_LIMIT: Final = 1024
 _SHORTEST_SECRET: Final = 4
 """Shorter values are not looked for in messages: they would mask ordinary words."""
 
+logger = logging.getLogger(__name__)
+
 
 def outcome_event(job: Job, happened: Happened, duration_us: int) -> Event:
-    """Return the event for ``happened``; secrets of the command are masked in its error, also for the caller."""
+    """Return the event for ``happened``; secrets of the command are masked in its error, also for the caller.
+
+    What does not fit into an event is left out rather than the event: an outcome has to be recorded.
+    """
+    event = _outcome(job, happened, duration_us)
+    try:
+        if len(event.encode().encode()) <= MAX_DATA_BYTES:
+            return event
+    except NotCanonicalError:
+        logger.exception("command %s: the state after it has no canonical form", job.command_id)
+    happened.state_after = ()
+    return _outcome(job, happened, duration_us)
+
+
+def _outcome(job: Job, happened: Happened, duration_us: int) -> Event:
     if happened.error is None and happened.result is not None:
         return _succeeded(job, happened, happened.result, duration_us)
     error = happened.error = _masked(happened.error or DockerMcpError("no result"), job.command)

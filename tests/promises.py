@@ -6,7 +6,7 @@ PROMISES: Final = {
     "P1": "Nothing changes in Docker, and no data goes to the caller, before the command is durable in the log.",
     "P2": "Every tool call and prompt call is in the log: allowed, denied, malformed, unknown, cancelled, timed out.",
     "P3": "The database itself refuses to update, delete or truncate the log.",
-    "P4": "A record that was changed, removed, inserted or moved is found.",
+    "P4": "A record that was changed, inserted, moved, or removed from among others is found.",
     "P5": "Every command gets exactly one final outcome, and its effect on Docker happens at most once.",
     "P6": "No value of a secret argument is readable in database, log lines, messages or answers.",
     "P7": "What a principal's role does not allow is refused before the engine is asked to change anything.",

@@ -14,10 +14,9 @@ from adapters.store.session import (
     ConflictInLogError,
     Head,
     SessionLostError,
-    event_values,
     statements,
 )
-from domain.errors import LogUnavailableError
+from domain.errors import LogUnavailableError, RecordRefusedError
 
 _APPEND_LOCK: Final = 0x646D6370
 """Key of the advisory lock that every append holds until its commit; advisory keys are per database."""
@@ -82,7 +81,7 @@ class PostgresSession:
 
     def commit(self, changes: Changes) -> None:
         with _explained(), self.connection.pipeline(), self.connection.cursor() as cursor:
-            cursor.executemany(_INSERT_EVENT, [event_values(event) for event in changes.events])
+            cursor.executemany(_INSERT_EVENT, changes.events)
             if changes.opened:
                 cursor.executemany(_UPSERT_OPEN, changes.opened)
             if changes.closed:
@@ -116,7 +115,7 @@ def _explained() -> Iterator[None]:
         yield
     except (errors.UniqueViolation, errors.CheckViolation) as error:
         if isinstance(error, errors.CheckViolation) and error.diag.constraint_name:
-            raise LogUnavailableError("the database refused the record's form") from error
+            raise RecordRefusedError from error
         raise ConflictInLogError(error.diag.constraint_name or "chain") from error
     except (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow) as error:
         raise SessionLostError("the database is shutting down") from error

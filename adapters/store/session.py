@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from domain.events import RecordedEvent
 from domain.secrets import DataKey
 
-EVENT_COLUMNS: Final = RecordedEvent.__slots__
-event_values: Final = attrgetter(*EVENT_COLUMNS)
+EVENT_COLUMNS: Final = RecordedEvent._fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from adapters.store.session import (
     Changes,
     ConflictInLogError,
     Head,
-    event_values,
     statements,
 )
-from domain.errors import ConfigurationError, LogUnavailableError
+from domain.errors import ConfigurationError, LogUnavailableError, RecordRefusedError
 
 OLDEST_SQLITE: Final = (3, 38, 0)
 """The first version with the operators that the audit view uses."""
@@ -61,7 +60,7 @@ class SqliteSession:
     def commit(self, changes: Changes) -> None:
         execute_many = self.connection.executemany
         with _explained():
-            execute_many(_INSERT_EVENT, map(event_values, changes.events))
+            execute_many(_INSERT_EVENT, changes.events)
             if changes.opened:
                 execute_many(_UPSERT_OPEN, changes.opened)
             if changes.closed:
@@ -98,7 +97,7 @@ def _explained() -> Iterator[None]:
         yield
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorname == "SQLITE_CONSTRAINT_CHECK":
-            raise LogUnavailableError("the database refused the record's form") from error
+            raise RecordRefusedError from error
         raise ConflictInLogError(str(error)) from error
     except (sqlite3.Error, OSError) as error:
         raise LogUnavailableError(f"the event log cannot be written: {_reason(error)}") from error

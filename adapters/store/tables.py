@@ -5,6 +5,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text, TypeDecorator, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from domain.events import MAX_DATA_BYTES
 from domain.lifecycle import FINAL, Status
 
 # NOT IN, because no index serves it: with IN, SQLite would walk the status index and sort instead of reading the index
@@ -51,7 +52,8 @@ class EventRow(SQLModel, table=True):
         CheckConstraint("stream_version > 0", name="event_version_positive"),
         CheckConstraint("(position = 1) = (previous_hash IS NULL)", name="event_only_head_has_no_previous"),
         CheckConstraint("length(event_hash) = 64", name="event_hash_length"),
-        CheckConstraint("length(data) BETWEEN 2 AND 65536", name="event_data_length"),
+        CheckConstraint(f"length(CAST(data AS BLOB)) <= {MAX_DATA_BYTES}", name="event_data_size").ddl_if("sqlite"),
+        CheckConstraint(f"octet_length(data) <= {MAX_DATA_BYTES}", name="event_data_size").ddl_if("postgresql"),
         CheckConstraint(_STATUS_SQL, name="event_status_known"),
         _final_index("event_one_final_status", "stream", unique=True),
         Index("event_time", "occurred_at_ms", "position"),

@@ -14,7 +14,13 @@ from typing import Final
 
 from adapters.store.session import EVENT_COLUMNS, Changes, ConflictInLogError, Head, Session, SessionLostError
 from domain.chain import seal_event
-from domain.errors import ConcurrentAppendError, DockerMcpError, LogInDoubtError, LogUnavailableError
+from domain.errors import (
+    ConcurrentAppendError,
+    DockerMcpError,
+    LogInDoubtError,
+    LogUnavailableError,
+    RecordRefusedError,
+)
 from domain.events import NewEvent, RecordedEvent
 from domain.lifecycle import FINAL
 from domain.ports import Clock
@@ -99,12 +105,14 @@ class GroupCommitWriter:
     def _append(self, batch: list[_Append]) -> None:
         try:
             recorded = self._commit(batch)
-        except ConflictInLogError as conflict:
-            if len(batch) > 1:  # only the one that conflicts may fail
+        except (ConflictInLogError, RecordRefusedError) as refused:
+            if len(batch) > 1:  # only the one that is refused may fail
                 for append in batch:
                     self._append([append])
+            elif isinstance(refused, ConflictInLogError):
+                batch[0].future.set_exception(ConcurrentAppendError(f"the log has moved on: {refused}"))
             else:
-                batch[0].future.set_exception(ConcurrentAppendError(f"the log has moved on: {conflict}"))
+                batch[0].future.set_exception(refused)
         except SessionLostError as error:
             self._settle_lost_session(batch, error)
         except DockerMcpError as error:

@@ -5,7 +5,7 @@ from typing import Annotated, Protocol
 from pydantic import Field, StringConstraints
 
 from domain.catalogue import recognise
-from domain.catalogue.containers import Removed
+from domain.catalogue.container_results import Removed
 from domain.catalogue.fields import Labels, NewName, Page, Reference
 from domain.catalogue.tool import Command, Effect, Result, Run, Target, Tool
 from domain.objects import Kind, ObjectRef

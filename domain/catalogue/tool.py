@@ -159,7 +159,8 @@ class Tool(Generic[P, C]):
         """Return the four MCP hints; all are stated, since their defaults assume the worst."""
         return {
             "readOnlyHint": self.effect is Effect.READ,
-            "destructiveHint": self.effect is Effect.DESTROY,
+            # By the protocol's letter: what is not destructive only adds to what is there.
+            "destructiveHint": self.effect in (Effect.MUTATE, Effect.DESTROY),
             "idempotentHint": self.idempotent,
             "openWorldHint": self.open_world,
         }

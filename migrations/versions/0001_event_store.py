@@ -43,8 +43,8 @@ SELECT e.position, {time}, e.occurred_at_ms, e.stream, e.principal, e.role, e.to
 
 def upgrade() -> None:
     sqlite = op.get_bind().dialect.name == "sqlite"
-    _create_tables(sa.Integer() if sqlite else sa.BigInteger())
     if sqlite:
+        _create_tables(sa.Integer(), size="length(CAST(data AS BLOB))")
         for trigger in SQLITE_TRIGGERS.values():
             op.execute(trigger)
         op.execute(
@@ -57,6 +57,7 @@ def upgrade() -> None:
             )
         )
     else:
+        _create_tables(sa.BigInteger(), size="octet_length(data)")
         _guard_postgres()
         op.execute(
             VIEW.format(
@@ -69,7 +70,7 @@ def upgrade() -> None:
         )
 
 
-def _create_tables(long: sa.types.TypeEngine[int]) -> None:
+def _create_tables(long: sa.types.TypeEngine[int], size: str) -> None:
     final = sa.text(FINAL)
     op.create_table(
         "event",
@@ -100,7 +101,7 @@ def _create_tables(long: sa.types.TypeEngine[int]) -> None:
         sa.CheckConstraint("stream_version > 0", name="event_version_positive"),
         sa.CheckConstraint("(position = 1) = (previous_hash IS NULL)", name="event_only_head_has_no_previous"),
         sa.CheckConstraint("length(event_hash) = 64", name="event_hash_length"),
-        sa.CheckConstraint("length(data) BETWEEN 2 AND 65536", name="event_data_length"),
+        sa.CheckConstraint(f"{size} <= 65536", name="event_data_size"),
         sa.CheckConstraint(KNOWN, name="event_status_known"),
         sqlite_strict=True,
     )

@@ -1,6 +1,5 @@
 """Every record has the form of the public audit record contract, so that a stranger can check it."""
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -119,7 +118,7 @@ def test_a_stranger_can_check_the_chain_from_the_records_alone(rows: list[Record
 @given(chains(most=3))
 def test_the_evidence_is_a_digest_of_every_other_column(rows: list[RecordedEvent]) -> None:
     for row in rows:
-        columns = {name: getattr(row, name) for name in row.__slots__ if name not in ("event_hash", "previous_hash")}
+        columns = {name: getattr(row, name) for name in row._fields if name not in ("event_hash", "previous_hash")}
         columns["data"] = hashlib.sha256(row.data.encode()).hexdigest()
         found = audit_record(row)["extensions"]["runtime-security"]["evidence_hash"]
 
@@ -151,7 +150,7 @@ DISPOSITIONS: dict[Status | None, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("status", [None, *Status])
 def test_the_status_decides_the_disposition(status: Status | None) -> None:
-    record = audit_record(sealed(dataclasses.replace(ENVELOPE, status=status), None))
+    record = audit_record(sealed(ENVELOPE._replace(status=status), None))
     security = record["extensions"]["runtime-security"]
 
     assert (record["outcome"], security["severity"], security["quarantine_decision"]) == DISPOSITIONS[status]
@@ -159,7 +158,7 @@ def test_the_status_decides_the_disposition(status: Status | None) -> None:
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
 def test_the_policy_is_the_rule_that_decided_or_that_nothing_happens_unrecorded(event: Event) -> None:
-    row = sealed(dataclasses.replace(ENVELOPE, type=event.type, data=event.encode()), None)
+    row = sealed(ENVELOPE._replace(type=event.type, data=event.encode()), None)
     policy_id = audit_record(row)["extensions"]["runtime-security"]["policy_id"]
 
     if isinstance(event, CommandAuthorized | CommandDenied):

@@ -1,6 +1,5 @@
 """The chain finds every change to the log that can be seen without a copy kept elsewhere."""
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from tests.domain.strategies import ANY_TEXT, chains, new_events, sealed
 
 pytestmark = pytest.mark.promise("P4")
 
-COLUMNS = sorted(RecordedEvent.__slots__)
+COLUMNS = sorted(RecordedEvent._fields)
 ANYTHING = st.one_of(
     ANY_TEXT,
     st.integers(),
@@ -60,7 +59,7 @@ def different(one: object, other: object) -> bool:
 def test_a_row_holds_the_event_and_its_place(event: NewEvent, rows: list[RecordedEvent]) -> None:
     row = sealed(event, rows[0], wait_ms=7)
 
-    for column in set(NewEvent.__slots__) - {"stream_version"}:
+    for column in set(NewEvent._fields) - {"stream_version"}:
         assert getattr(row, column) == getattr(event, column)
     assert (row.position, row.stream_version, row.previous_hash) == (2, 1, rows[0].event_hash)
     assert row.occurred_at_ms == rows[0].occurred_at_ms + 7
@@ -92,7 +91,7 @@ def test_a_change_of_any_column_is_found(rows: list[RecordedEvent], data: st.Dat
     old = getattr(rows[place], column)
     new = data.draw(ANYTHING.filter(lambda value: different(value, old)))
 
-    rows[place] = dataclasses.replace(rows[place], **{column: new})
+    rows[place] = rows[place]._replace(**{column: new})
 
     assert faults(rows)
 
@@ -106,7 +105,7 @@ def test_no_column_is_left_out_of_the_hash(column: str, event: NewEvent, data: s
     same_type = st.integers(1, 2**40) if isinstance(old, int) else st.none() | ANY_TEXT
     change: dict[str, Any] = {column: data.draw(same_type.filter(lambda value: different(value, old)))}
 
-    assert faults([dataclasses.replace(row, **change)])
+    assert faults([row._replace(**change)])
 
 
 @given(chains(least=2), st.data())
@@ -148,7 +147,7 @@ def test_a_rewritten_record_is_found_by_the_link_of_the_next_one(
 ) -> None:
     place = data.draw(st.integers(0, len(rows) - 2))
     old = rows[place]
-    columns = {name: getattr(old, name) for name in NewEvent.__slots__}
+    columns = {name: getattr(old, name) for name in NewEvent._fields}
     forged = NewEvent(**{**columns, "principal": old.principal + "x"})
     rows[place] = sealed(forged, rows[place - 1] if place else None)
 
@@ -168,7 +167,7 @@ def test_time_that_runs_backwards_is_found(first: NewEvent, second: NewEvent) ->
 def test_garbage_in_the_columns_is_a_fault_and_no_crash(rows: list[RecordedEvent], data: st.DataObject) -> None:
     for place in data.draw(st.sets(st.integers(0, len(rows) - 1), min_size=1)):
         garbage = data.draw(st.dictionaries(st.sampled_from(COLUMNS), ANYTHING, min_size=1))
-        rows[place] = dataclasses.replace(rows[place], **garbage)
+        rows[place] = rows[place]._replace(**garbage)
     rows.append(sealed(data.draw(new_events()), None))
 
     found = faults(rows)
@@ -206,8 +205,8 @@ def test_known_sorts_of_garbage_are_faults(garbage: dict[str, Any]) -> None:
     first = sealed(ENVELOPE, None)
     second = sealed(ENVELOPE, first)
 
-    assert faults([dataclasses.replace(first, **garbage), second])
-    assert faults([first, dataclasses.replace(second, **garbage)])
+    assert faults([first._replace(**garbage), second])
+    assert faults([first, second._replace(**garbage)])
 
 
 def test_verification_needs_only_the_record_at_hand() -> None:

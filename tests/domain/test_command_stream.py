@@ -120,7 +120,7 @@ def test_a_resumed_stream_keeps_the_object_that_was_resolved() -> None:
 )
 def test_a_recorded_stream_that_is_no_legal_life_is_not_resumed(life: tuple[str, ...]) -> None:
     event = recorded([stream().add(EVENT["command.received"])])[0]
-    rows = [RecordedEvent(**{**{name: getattr(event, name) for name in event.__slots__}, "type": of}) for of in life]
+    rows = [RecordedEvent(**{**{name: getattr(event, name) for name in event._fields}, "type": of}) for of in life]
     with pytest.raises(IllegalTransitionError):
         CommandStream.resume(rows, ids())
 
@@ -152,7 +152,7 @@ def state(of: CommandStream) -> dict[str, Any]:
     if of.last_type not in following:
         return {"last_type": of.last_type}
     event = of.copy().add(EVENT[following[of.last_type]])
-    return {name: getattr(event, name) for name in NewEvent.__slots__ if name != "event_id"}
+    return {name: getattr(event, name) for name in NewEvent._fields if name != "event_id"}
 
 
 @pytest.mark.promise("P5")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.command_stream import CommandStream
-from domain.errors import ConcurrentAppendError, LogInDoubtError, LogUnavailableError
+from domain.errors import ConcurrentAppendError, LogInDoubtError, LogUnavailableError, RecordRefusedError
 from domain.events import NewEvent, RecordedEvent
 from domain.secrets import DataKey
 from server.journal import Journal
@@ -121,3 +121,12 @@ async def _answer(store: SlowStore, number: int, answer: Recorded | Exception) -
         future.set_exception(answer)
     else:
         future.set_result(answer)
+
+
+async def test_a_record_that_will_never_be_taken_is_not_tried_for_ever() -> None:
+    store = SlowStore()
+    journal = Journal(store, 1)
+    journal.settle(life()[-1:])
+    await _answer(store, 0, RecordRefusedError())
+    assert await journal.flush(5) == 0
+    assert len(store.appends) == 1

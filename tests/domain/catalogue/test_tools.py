@@ -108,7 +108,7 @@ def test_all_four_hints_are_stated_and_agree_with_the_effect(tool: AnyTool) -> N
     assert set(hints) == {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
     assert all(isinstance(hint, bool) for hint in hints.values())
     assert hints["readOnlyHint"] == (tool.effect is Effect.READ)
-    assert hints["destructiveHint"] == (tool.effect is Effect.DESTROY)
+    assert hints["destructiveHint"] == (tool.effect in (Effect.MUTATE, Effect.DESTROY))
     if tool.effect is Effect.READ:
         assert hints["idempotentHint"]
 
