@@ -79,10 +79,11 @@ class AesEnvelope:
     def __init__(self, sealer: AesSealer, command_id: str) -> None:
         self._sealer = sealer
         self._command_id = command_id
-        self._key = AESGCM.generate_key(KEY_BYTES * 8)
+        self._key = b""
         self._sealed = 0
 
     def seal(self, place: str, value: str) -> dict[str, object]:
+        self._key = self._key or AESGCM.generate_key(KEY_BYTES * 8)
         self._sealed += 1  # the nonce: unique, since the key seals this one command only
         nonce = self._sealed.to_bytes(_NONCE_BYTES, "big")
         text = value.encode()

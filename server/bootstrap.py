@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any, Final
 
-import uuid6
+import uuid_utils
 
 from adapters.identity import local_principal
 from adapters.sealing import AesSealer, load_sealing_key
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 def new_id() -> str:
     """Return a fresh UUIDv7."""
-    return str(uuid6.uuid7())
+    return str(uuid_utils.uuid7())
 
 
 def now_ms() -> int:

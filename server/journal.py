@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final
 
 from domain.errors import ConcurrentAppendError, LogInDoubtError, LogUnavailableError, RecordRefusedError
@@ -14,6 +15,8 @@ from server.call import Health
 _FIRST_RETRY_S: Final = 0.1
 _LONGEST_RETRY_S: Final = 5.0
 
+Recorded = tuple[RecordedEvent, ...]
+
 
 class Journal:
     """The event store behind an asyncio face."""
@@ -24,7 +27,7 @@ class Journal:
         self._unrecorded: set[asyncio.Task[None]] = set()
         self.health: Final = Health()
 
-    async def append(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> tuple[RecordedEvent, ...]:
+    async def append(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Recorded:
         """Record ``events`` before something happens.
 
         Raises:
@@ -69,15 +72,28 @@ class Journal:
             await asyncio.wait(self._unrecorded, timeout=timeout_s)
         return len(self._unrecorded)
 
-    async def _wait(self, future: Future[tuple[RecordedEvent, ...]]) -> tuple[RecordedEvent, ...]:
-        waiting = asyncio.wrap_future(future)
-        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, even if nobody waits
+    async def _wait(self, future: Future[Recorded]) -> Recorded:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        def done(_future: Future[Recorded]) -> None:
+            with suppress(RuntimeError):  # the loop has ended, nobody waits
+                loop.call_soon_threadsafe(wake)
+
+        future.add_done_callback(done)
         try:
-            return await asyncio.wait_for(asyncio.shield(waiting), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                await waiter
         except TimeoutError:
             if future.cancel():
                 raise LogUnavailableError("the event log did not answer in time") from None
-            raise LogInDoubtError("the event log did not answer in time") from None
+            if not future.done():
+                raise LogInDoubtError("the event log did not answer in time") from None
+        return future.result()
 
     async def _keep_trying(self, endings: Sequence[NewEvent]) -> None:
         delay = _FIRST_RETRY_S

@@ -3,6 +3,7 @@
 The literature calls this a reactor; the product keeps the word projector.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -75,8 +76,21 @@ class Projector:
         async with self._locks.hold({name} if name and job.tool.creates else set()):
             if job.cancel_requested:
                 return await self._cancel(job, events, data_key)
-            await self._record_before(job, [*events, job.stream.add(self._started(job, ()))], data_key)
+            events = [*events, job.stream.add(self._started(job, ()))]
+            if job.tool.only_looks:
+                return await self._look(job, events, data_key)
+            await self._record_before(job, events, data_key)
             return await self._apply(job, ())
+
+    async def _look(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
+        """Look while the record is being written; without a record nobody hears what was seen."""
+        looking = asyncio.create_task(self._apply_timed(job, ()))
+        try:
+            await self._record_before(job, events, data_key)
+        except BaseException:
+            looking.cancel()
+            raise
+        return await self._record(job, *await looking)
 
     async def _run_on_targets(self, job: Job) -> Answer:
         try:
@@ -115,9 +129,12 @@ class Projector:
             raise
 
     async def _apply(self, job: Job, pinned: tuple[ObjectState, ...]) -> Answer:
+        return await self._record(job, *await self._apply_timed(job, pinned))
+
+    async def _apply_timed(self, job: Job, pinned: tuple[ObjectState, ...]) -> tuple[Happened, int]:
         began = time.perf_counter_ns()
         happened = await self._effects.apply(job, pinned)
-        return await self._record(job, happened, (time.perf_counter_ns() - began) // 1000)
+        return happened, (time.perf_counter_ns() - began) // 1000
 
     async def _record(self, job: Job, happened: Happened, duration_us: int = 0) -> Answer:
         event = outcome_event(job, happened, duration_us)

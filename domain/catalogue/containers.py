@@ -236,6 +236,7 @@ TOOLS = (
         apply=Containers.list,
         effect=Effect.READ,
         idempotent=True,
+        only_looks=True,
         summary="list containers",
     ),
     Tool(
@@ -246,6 +247,7 @@ TOOLS = (
         apply=Containers.inspect,
         effect=Effect.READ,
         idempotent=True,
+        only_looks=True,
         summary="inspect container {container_name}",
         targets=_CONTAINER,
     ),

@@ -161,6 +161,7 @@ TOOLS = (
         apply=Networks.list,
         effect=Effect.READ,
         idempotent=True,
+        only_looks=True,
         summary="list networks",
     ),
     Tool(
@@ -171,6 +172,7 @@ TOOLS = (
         apply=Networks.inspect,
         effect=Effect.READ,
         idempotent=True,
+        only_looks=True,
         summary="inspect network {name}",
         targets=_NETWORK,
     ),

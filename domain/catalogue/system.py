@@ -96,6 +96,7 @@ TOOLS = (
         apply=Images.list,
         effect=Effect.READ,
         idempotent=True,
+        only_looks=True,
         summary="list images",
     ),
     Tool(
@@ -120,6 +121,7 @@ TOOLS = (
         apply=System.info,
         effect=Effect.READ,
         idempotent=True,
+        only_looks=True,
         summary="describe the engine",
     ),
 )

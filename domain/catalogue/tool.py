@@ -114,6 +114,8 @@ class Tool(Generic[P, C]):
         targets: the arguments that name existing objects: resolved to ids before anything is changed.
         creates: the kind of object it makes, with the field that names it.
         recognise: tells from observation whether an interrupted command took effect. None: it changes nothing.
+        only_looks: it asks the engine for nothing but lists and inspections, so that it may do so while its record is
+            being written; what it sees is told only when the record is durable.
         limit_s: seconds after its start in which the command may send requests to the engine.
         settle_s: seconds after which the engine has certainly finished or dropped a request.
     """
@@ -129,6 +131,7 @@ class Tool(Generic[P, C]):
     targets: tuple[Target, ...] = ()
     creates: Target | None = None
     recognise: Recogniser | None = None
+    only_looks: bool = False
     limit_s: int = 60
     settle_s: Callable[[C], int] = lambda _command: 30
     open_world: bool = False
@@ -143,6 +146,8 @@ class Tool(Generic[P, C]):
             raise ValueError(f"{self.name}: summary or object name would show secret fields: {sorted(leaking)}")
         if (self.recognise is None) != (self.effect is Effect.READ):
             raise ValueError(f"{self.name}: exactly the tools that change something need a recogniser")
+        if self.only_looks and self.effect is not Effect.READ:
+            raise ValueError(f"{self.name}: a tool that changes something does more than look")
 
     @cached_property
     def description(self) -> str:

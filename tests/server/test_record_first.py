@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import docker
@@ -22,21 +23,30 @@ from tests.server.conftest import fill
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P1")]
 
 
-def asked_of_objects(proxy: EngineProxy) -> list[str]:
-    """The requests that are more than a greeting: at its start a server asks the engine who it is."""
-    return [request for request in proxy.requests if not re.search(r"/(version|info|_ping)$", request)]
+def more_than_looks(proxy: EngineProxy) -> list[str]:
+    """The requests that are more than a greeting or a list."""
+    return [
+        request
+        for request in proxy.requests
+        if not re.search(r"GET \S*/(version|info|_ping|containers/json\S*)$", request)
+    ]
 
 
 async def assert_refused(application: Application, proxy: EngineProxy, image: str, name: str) -> None:
-    """A change and a read are both refused, and the engine was asked for neither."""
+    """A change, a read and a list are refused; the engine heard of no more than the list, and nobody of its answer."""
     proxy.requests.clear()
-    for tool, arguments in (("create-container", {"image": image, "name": name}), ("list-containers", {})):
+    calls: dict[str, dict[str, Any]] = {
+        "create-container": {"image": image, "name": name},
+        "get-logs": {"container_name": name},
+        "list-containers": {},
+    }
+    for tool, arguments in calls.items():
         answer = await application.dispatcher.dispatch(tool, arguments, caller(application))
         assert isinstance(answer.error, LogUnavailableError), answer
         assert answer.error.code == "log_unavailable"
         assert "doctor" in answer.error.hint
         assert answer.result is None
-    assert asked_of_objects(proxy) == []
+    assert more_than_looks(proxy) == []
     assert "log" in await application.problems()
 
 
@@ -86,7 +96,7 @@ async def test_a_database_file_that_was_taken_away_refuses_calls(
             "create-container", {"image": image, "name": name("refused")}, caller(application)
         )
         assert isinstance(answer.error, LogUnavailableError)
-        assert asked_of_objects(proxy) == []
+        assert more_than_looks(proxy) == []
 
 
 async def test_a_log_that_another_process_has_locked_refuses_calls_in_time(
