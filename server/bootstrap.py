@@ -209,8 +209,6 @@ class Application:
             found["outcomes"] = f"{self.journal.health.unrecorded_outcomes} not recorded yet"
         try:
             await self.journal.append([])
-            if self.journal.health.log_error:
-                found["log"] = self.journal.health.log_error
         except DockerMcpError as error:
             found["log"] = error.message
         try:

@@ -29,6 +29,7 @@ from domain.text import column_text, optional_column_text
 from server.call import Answer, Caller, Job
 from server.journal import Journal
 from server.projector import Projector
+from server.unexpected import unexpected
 
 MOST_ARGUMENT_BYTES: Final = 48 * 1024
 """Most bytes of sealed arguments that one event keeps, out of the 64 KiB of its data."""
@@ -60,23 +61,24 @@ class Dispatcher:
         self._executor = executor
         self._queue_limit = queue_limit
         self._running: set[asyncio.Task[Answer]] = set()
-        self._closing = False
+        self._grace_ends: float | None = None
 
     async def dispatch(
         self, name: str, arguments: Mapping[str, Any] | None, caller: Caller, surface: Surface = Surface.TOOL
     ) -> Answer:
         """Carry out one call and return its answer. A cancelled caller does not stop a command that has started."""
         command_id = self._new_id()
+        tool_name = UNKNOWN_TOOL
         try:
             tool = self.catalogue.find(name, surface)
-        except DockerMcpError as error:
-            return await self._reject(command_id, UNKNOWN_TOOL, arguments, caller, error)
-        try:
+            tool_name = tool.name
             command = tool.parse(arguments or {})
             self._refuse_if_full()
             received, data_key = self._received(command_id, tool, command, caller)
         except DockerMcpError as error:
-            return await self._reject(command_id, tool.name, arguments, caller, error)
+            return await self._reject(command_id, tool_name, arguments, caller, error)
+        except Exception as error:  # noqa: BLE001 (also such a call is recorded)
+            return await self._reject(command_id, tool_name, arguments, caller, unexpected(error, tool_name))
         stream = self._stream(command_id, tool.name, caller, tool.object_name(command))
         job = Job(tool=tool, command=command, summary=received.summary, stream=stream, caller=caller)
         decision = self._policy.decide(caller.principal, tool.effect)
@@ -98,12 +100,16 @@ class Dispatcher:
         return await self._reject(self._new_id(), tool.name if tool else UNKNOWN_TOOL, known, caller, error)
 
     async def close(self, grace_s: float) -> int:
-        """Take no more calls and wait for the running ones; return how many did not finish in ``grace_s`` seconds."""
-        self._closing = True
+        """Take no more calls and wait for the running ones; return how many did not finish.
+
+        The grace period of ``grace_s`` seconds begins with the first of several calls.
+        """
+        now = asyncio.get_running_loop().time()
+        self._grace_ends = self._grace_ends or now + grace_s
         self._journal.health.closing = True
         if not self._running:
             return 0
-        _, unfinished = await asyncio.wait(self._running, timeout=grace_s)
+        _, unfinished = await asyncio.wait(self._running, timeout=max(0, self._grace_ends - now))
         return len(unfinished)
 
     async def _carry_out(
@@ -191,7 +197,7 @@ class Dispatcher:
         return CommandStream(context, self._new_id)
 
     def _refuse_if_full(self) -> None:
-        if self._closing:
+        if self._grace_ends is not None:
             raise ShuttingDownError
         if len(self._running) >= self._queue_limit:
             raise OverloadedError

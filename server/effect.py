@@ -1,7 +1,6 @@
 """Runs a command's adapter on a worker thread and brings back what happened there."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,8 @@ from domain.errors import DockerMcpError, EngineError, NotFoundError
 from domain.objects import Kind, ObjectRef, ObjectState
 from domain.ports import Clock, Observer
 from server.call import Job, Progress
+from server.unexpected import unexpected
 from server.workers import Workers
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +100,8 @@ class EffectRunner:
             happened.result = getattr(adapter, job.tool.apply.__name__)(job.command, run)
         except DockerMcpError as error:
             happened.error = error
-        except Exception as error:
-            logger.exception("command %s (%s) failed unexpectedly", job.command_id, job.tool.name)
-            happened.error = DockerMcpError(f"unexpected {type(error).__name__} in the server", code="internal_error")
+        except Exception as error:  # noqa: BLE001 (becomes the command's outcome)
+            happened.error = unexpected(error, f"command {job.command_id} ({job.tool.name})")
         engine_answers = happened.error is None or happened.error.applied != "unknown"
         if happened.change_asked and engine_answers:
             happened.state_after = self._look_after(pinned, happened.result)

@@ -1,11 +1,15 @@
 """Serves many clients over Streamable HTTP, with health checks beside it."""
 
 import asyncio
+import errno
+import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import mcp.types as types
 import orjson
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
@@ -13,13 +17,23 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import DockerMcpError
 from server.bootstrap import Application
-from server.mcp_server import McpServer
+from server.mcp_server import MOST_MESSAGE_BYTES, McpServer
 
-MOST_BODY_BYTES: Final = 1024 * 1024
-"""Larger requests are refused before they are read."""
+_READY_WITHIN_S: Final = 2
+"""An engine that hangs, or workers that are all busy, must not hang the health check."""
+
+_QUOTING: Final = b'"message":"Validation error: '
+"""How the SDK begins a refusal that goes on with what it was sent."""
+
+_NO_MESSAGE: Final = {
+    "jsonrpc": "2.0",
+    "id": None,
+    "error": {"code": types.INVALID_REQUEST, "message": "the body is no JSON-RPC message"},
+}
 
 _HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
@@ -31,11 +45,14 @@ def http_application(application: Application, server: McpServer) -> Starlette:
         return _json({"status": "ok"})
 
     async def readyz(_request: Request) -> Response:
-        problems = await application.problems()
+        try:
+            problems = await asyncio.wait_for(application.problems(), _READY_WITHIN_S)
+        except TimeoutError:
+            problems = {"server": f"the checks did not end within {_READY_WITHIN_S} s"}
         return _json({"status": "not ready" if problems else "ready", **problems}, 503 if problems else 200)
 
-    return server.sdk.streamable_http_app(
-        max_request_body_size=MOST_BODY_BYTES,
+    app = server.sdk.streamable_http_app(
+        max_request_body_size=MOST_MESSAGE_BYTES,
         transport_security=TransportSecuritySettings(
             enable_dns_rebinding_protection=True,
             allowed_hosts=[f"{host}:*" for host in _HOSTS],
@@ -43,19 +60,18 @@ def http_application(application: Application, server: McpServer) -> Starlette:
         ),
         custom_starlette_routes=[Route("/healthz", healthz), Route("/readyz", readyz)],
     )
+    app.add_middleware(_WithoutEcho)
+    return app
 
 
-async def serve_http(application: Application, server: McpServer) -> str:
-    """Serve until the process is told to end; running commands then get their grace period and are still answered.
+async def serve_http(application: Application, server: McpServer, sockets: list[socket.socket]) -> str:
+    """Serve on ``sockets`` until the process is told to end.
 
-    Raises:
-        DockerMcpError: if the port is taken.
+    Running commands then get their grace period and are still answered.
     """
     settings = application.settings
     config = uvicorn.Config(
         http_application(application, server),
-        host=settings.DOCKER_MCP_HOST,
-        port=settings.DOCKER_MCP_PORT,
         http="httptools",
         access_log=False,
         log_config=None,
@@ -64,22 +80,43 @@ async def serve_http(application: Application, server: McpServer) -> str:
     http_server = _HttpServer(config)
 
     async def end() -> None:
-        await application.dispatcher.close(settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
+        unfinished = await application.dispatcher.close(settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
+        http_server.force_exit = unfinished > 0  # their time is over, so nobody waits for their answers any more
         http_server.should_exit = True
 
     ending: set[asyncio.Task[None]] = set()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: ending.add(loop.create_task(end())))
-    try:
-        await http_server.serve()
-    except SystemExit:
-        raise DockerMcpError(
-            f"port {settings.DOCKER_MCP_PORT} cannot be used: another program may have it",
-            code="port_in_use",
-            hint="stop that program or set DOCKER_MCP_PORT",
-        ) from None
+    await http_server.serve(sockets)
     return "the process was told to end"
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets on all addresses of ``host``; before anything is recorded or told of a start.
+
+    Raises:
+        DockerMcpError: if the port cannot be used, with the reason.
+    """
+    listening: list[socket.socket] = []
+    problem = "no such address"
+    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            listening.append(socket.create_server(address, family=family))
+        except OSError as error:
+            problem = os.strerror(error.errno or 0).lower()
+            if error.errno != errno.EADDRNOTAVAIL:  # localhost has an IPv6 address even where there is no IPv6
+                break
+    else:
+        if listening:
+            return listening
+    for taken in listening:
+        taken.close()
+    raise DockerMcpError(
+        f"port {port} cannot be used: {problem}",
+        code="port_in_use",
+        hint="stop the program that uses it or set DOCKER_MCP_PORT",
+    )
 
 
 class _HttpServer(uvicorn.Server):
@@ -88,6 +125,29 @@ class _HttpServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _WithoutEcho:
+    """Keeps the SDK from quoting a body that is no message when it refuses it: a secret may stand there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held: list[Message] = []
+
+        async def checked(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 400:
+                held.append(message)
+            elif held and _QUOTING in message.get("body", b""):
+                held.clear()
+                await _json(_NO_MESSAGE, 400)(scope, receive, send)
+            else:
+                while held:
+                    await send(held.pop())
+                await send(message)
+
+        await self._app(scope, receive, checked)
 
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:

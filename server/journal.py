@@ -40,8 +40,7 @@ class Journal:
         except LogUnavailableError as error:
             self.health.log_error = error.message
             raise
-        if events:
-            self.health.log_error = None
+        self.health.log_error = None
         return recorded
 
     async def append_outcome(self, event: NewEvent) -> bool:

@@ -6,6 +6,7 @@ and answered by the same path.
 
 import asyncio
 import dataclasses
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -23,9 +24,13 @@ from domain.errors import DockerMcpError, InvalidArgumentsError
 from domain.principal import Principal
 from server.call import Answer, Caller
 from server.dispatcher import Dispatcher
+from server.unexpected import unexpected
 from server.version import VERSION
 
 SERVER_NAME: Final = "docker-mcp"
+MOST_MESSAGE_BYTES: Final = 1024 * 1024
+"""Larger messages are refused before they are read."""
+
 COMMAND_ID_META: Final = "docker-mcp/command-id"
 """Where a result's ``_meta`` names the command in the log."""
 
@@ -37,6 +42,8 @@ _INSTRUCTIONS: Final = (
 )
 _PROGRESS_INTERVAL_S: Final = 0.1
 _CALLS: Final = {"tools/call": Surface.TOOL, "prompts/get": Surface.PROMPT}
+
+logger = logging.getLogger(__name__)
 
 Context = ServerRequestContext[Any, Any]
 
@@ -55,7 +62,7 @@ class McpServer:
             transport: ``stdio`` or ``http``, for the log.
             correlation_id: names the conversation where the transport has one per process.
         """
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self._principal = principal
         self._transport = transport
         self._correlation_id = correlation_id
@@ -84,7 +91,7 @@ class McpServer:
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         with _ProgressReport(ctx) as progress:
-            answer = await self._dispatcher.dispatch(params.name, params.arguments, self._caller(ctx, progress))
+            answer = await self.dispatcher.dispatch(params.name, params.arguments, self._caller(ctx, progress))
         if answer.error:
             return _tool_error(answer.command_id, answer.error)
         content = answer.content()
@@ -96,10 +103,10 @@ class McpServer:
 
     async def _get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         caller = self._caller(ctx)
-        answer = await self._dispatcher.dispatch(params.name, params.arguments, caller, Surface.PROMPT)
+        answer = await self.dispatcher.dispatch(params.name, params.arguments, caller, Surface.PROMPT)
         if answer.error:
             raise MCPError(types.INVALID_PARAMS, answer.error.describe(), {"command_id": answer.command_id})
-        tool = self._dispatcher.catalogue.find(params.name, Surface.PROMPT)
+        tool = self.dispatcher.catalogue.find(params.name, Surface.PROMPT)
         text = f"{tool.title} as JSON:\n{orjson.dumps(answer.content()).decode()}"
         message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
         return types.GetPromptResult(
@@ -114,17 +121,25 @@ class McpServer:
             ctx = _with_arguments_as_text(ctx)
         try:
             return await call_next(ctx)
-        except ValidationError:
+        except (ValidationError, MCPError) as refused:
+            if isinstance(refused, ValidationError):
+                message = f"{ctx.method} takes a name and an object of arguments"
+            elif refused.code == types.INVALID_PARAMS and not _is_recorded(refused):
+                message = "a client begins with initialize"
+            else:
+                raise
             params = ctx.params or {}
             name = params.get("name")
-            error = InvalidArgumentsError(f"{ctx.method} takes a name and an object of arguments")
-            answer = await self._dispatcher.reject(
+            error = InvalidArgumentsError(message)
+            answer = await self.dispatcher.reject(
                 name if isinstance(name, str) else "", params.get("arguments"), self._caller(ctx), error
             )
             raise _malformed(answer) from None
+        except Exception as error:  # noqa: BLE001 (answered and logged without its words)
+            raise MCPError(types.INTERNAL_ERROR, unexpected(error, ctx.method).describe()) from None
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        tool = self._dispatcher.catalogue.by_name(name)
+        tool = self.dispatcher.catalogue.by_name(name)
         return tool.input_schema if tool else None
 
     def _caller(self, ctx: Context, progress: "_ProgressReport | None" = None) -> Caller:
@@ -162,7 +177,7 @@ class _ProgressReport:
         self._open = False
 
     def __call__(self, done: int, total: int | None, message: str) -> None:
-        if not self._open or time.monotonic() < self._next_at:
+        if not self._open or self._sent or time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + _PROGRESS_INTERVAL_S
         self._last = max(done, self._last + 1)  # the protocol wants it to rise
@@ -204,6 +219,11 @@ def _tool_error(command_id: str, error: DockerMcpError) -> types.CallToolResult:
     )
 
 
+def _is_recorded(error: MCPError) -> bool:
+    """Tell whether the error came from the dispatcher, not from the SDK before it."""
+    return isinstance(error.data, dict) and "command_id" in error.data
+
+
 def _malformed(answer: Answer) -> MCPError:
     message = answer.error.describe() if answer.error else "malformed call"
     return MCPError(types.INVALID_PARAMS, message, {"command_id": answer.command_id})
@@ -215,11 +235,16 @@ def _with_arguments_as_text(ctx: Context) -> Context:
     arguments = params.get("arguments")
     if not isinstance(arguments, Mapping):
         return ctx
-    plain = {
-        name: orjson.dumps(value).decode() if isinstance(value, bool | int | float) else value
-        for name, value in arguments.items()
-    }
+    plain = {name: _as_text(value) for name, value in arguments.items()}
     return dataclasses.replace(ctx, params={**params, "arguments": plain})
+
+
+def _as_text(value: Any) -> Any:
+    """Return a number or boolean as its JSON text; anything else, also an integer beyond 64 bits, as it is."""
+    try:
+        return orjson.dumps(value).decode() if isinstance(value, bool | int | float) else value
+    except orjson.JSONEncodeError:
+        return value
 
 
 def _text(meta: Mapping[str, Any], name: str) -> str | None:

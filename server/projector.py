@@ -73,7 +73,11 @@ class Projector:
     async def _run_at_once(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Nothing has to be looked up first, so that one append holds all that precedes the effect."""
         name = job.stream.context.object
-        async with self._locks.hold({name} if name and job.tool.creates else set()):
+        keys = {name} if name and job.tool.creates else set()
+        if self._locks.taken(keys):  # a call that waits is in the log while it waits
+            await self._record_before(job, events, data_key)
+            events, data_key = (), None
+        async with self._locks.hold(keys):
             if job.cancel_requested:
                 return await self._cancel(job, events, data_key)
             events = [*events, job.stream.add(self._started(job, ()))]

@@ -30,6 +30,10 @@ class KeyedLocks:
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
+    def taken(self, keys: set[str]) -> bool:
+        """Return whether one who wants ``keys`` now would have to wait."""
+        return any(key in self._locks for key in keys)
+
     @asynccontextmanager
     async def hold(self, keys: set[str]) -> AsyncIterator[bool]:
         """Hold the locks of all ``keys``; yields whether any of them had to be waited for."""

@@ -73,7 +73,8 @@ class EngineProxy:
                     if fault == "refuse":
                         break
                     if fault == "hang":
-                        client.recv(1)
+                        while client.recv(65536):
+                            pass
                         break
                     if fault != "none":
                         lost.append(fault)

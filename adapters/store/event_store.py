@@ -41,6 +41,7 @@ class SqlEventStore:
         self.executors = executors_of(location, timeout_s)
         self._executor = executor
         self._timeout_s = timeout_s
+        self._opened = False
         self._writer = GroupCommitWriter(self._open_session, clock, executor)
 
     def check(self) -> None:
@@ -84,6 +85,7 @@ class SqlEventStore:
             check_revision(revision(opened))
             check_guards(opened)
             self.executors.hold(self._executor)
+            self._opened = True
         except BaseException:
             opened.close()
             raise
@@ -92,6 +94,8 @@ class SqlEventStore:
     def _open_sqlite(self) -> SqliteSession:
         path = self.location.path
         assert path is not None  # noqa: S101 (checked by the only caller)
+        if self._opened and not path.exists():
+            raise LogUnavailableError(f"the database file is gone: {path}", hint="bring it back")
         self.location.make_file()
         session = SqliteSession(path, self._timeout_s)
         if revision(session) is None:

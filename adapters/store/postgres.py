@@ -96,6 +96,12 @@ class PostgresSession:
         with suppress(psycopg.Error):
             self.connection.execute("ROLLBACK")
 
+    def hash_at(self, position: int) -> str | None:
+        sql = "SELECT event_hash FROM event WHERE position = %s"
+        with _explained():
+            row = self.connection.execute(sql, (position,)).fetchone()
+        return str(row[0]) if row else None
+
     def find(self, event_id: str) -> tuple[Any, ...] | None:
         with _explained():
             return self.connection.execute(f"{EVENT_SQL} WHERE event_id = %s", (event_id,)).fetchone()

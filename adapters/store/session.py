@@ -61,6 +61,10 @@ class Session(Protocol):
         """Give up the transaction, if one is open."""
         ...
 
+    def hash_at(self, position: int) -> str | None:
+        """Return the hash of the record at ``position``, None if there is none."""
+        ...
+
     def find(self, event_id: str) -> tuple[Any, ...] | None:
         """Return the recorded values of an event in the order of ``EVENT_COLUMNS``."""
         ...

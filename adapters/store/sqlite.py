@@ -75,6 +75,12 @@ class SqliteSession:
             with suppress(sqlite3.Error):
                 self.connection.execute("ROLLBACK")
 
+    def hash_at(self, position: int) -> str | None:
+        sql = "SELECT event_hash FROM event WHERE position = ?"
+        with _explained():
+            row = self.connection.execute(sql, (position,)).fetchone()
+        return str(row[0]) if row else None
+
     def find(self, event_id: str) -> tuple[Any, ...] | None:
         with _explained():
             row: tuple[Any, ...] | None = self.connection.execute(

@@ -28,6 +28,8 @@ from domain.secrets import DataKey
 
 MOST_EVENTS_IN_A_BATCH: Final = 256
 _STOP: Final = None
+_PROBE: Final = ("probe", 0, None, "")
+"""A row that is written and removed in one transaction."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class GroupCommitWriter:
         self._queue: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
         self._queue_limit = queue_limit
         self._session: Session | None = None
+        self._newest: RecordedEvent | None = None
         self._thread = threading.Thread(target=self._run, name="event-log-writer", daemon=True)
         self._thread.start()
 
@@ -125,20 +128,34 @@ class GroupCommitWriter:
                 append.future.set_result(events)
 
     def _commit(self, batch: list[_Append]) -> list[Recorded]:
-        if self._session is None:
-            self._session = self._open_session()
-        session = self._session
+        session = self._connected()
         try:
             head = session.begin()
             recorded = self._seal(batch, head, session)
-            session.commit(self._changes(batch, recorded))
+            changes = self._changes(batch, recorded)
+            session.commit(changes)
         except SessionLostError:
             self._drop_session()
             raise
         except Exception:
             session.rollback()
             raise
+        if changes.events:
+            self._newest = changes.events[-1]
         return recorded
+
+    def _connected(self) -> Session:
+        """Return the session; a new one only to the log that this process has written so far."""
+        if self._session is None:
+            session = self._open_session()
+            if self._newest and session.hash_at(self._newest.position) != self._newest.event_hash:
+                session.close()
+                raise LogUnavailableError(
+                    "the database no longer holds what this server has recorded",
+                    hint="bring the log back; if it is lost, start the server again with a new one",
+                )
+            self._session = session
+        return self._session
 
     def _seal(self, batch: list[_Append], head: Head, session: Session) -> list[Recorded]:
         position, previous_hash = head.position, head.event_hash
@@ -159,6 +176,8 @@ class GroupCommitWriter:
 
     def _changes(self, batch: list[_Append], recorded: list[Recorded]) -> Changes:
         events = [event for each in recorded for event in each]
+        if not events:  # asked whether the log can be written: only a write tells
+            return Changes(events=(), opened=[_PROBE], closed=[_PROBE[0]], data_keys=())
         latest = {event.stream: event for event in events if event.tool}
         opened, closed = [], []
         for command_id, event in latest.items():
@@ -184,9 +203,7 @@ class GroupCommitWriter:
                     append.future.set_exception(LogUnavailableError(f"the event log could not be written: {error}"))
 
     def _read_back(self, append: _Append) -> Recorded:
-        if self._session is None:
-            self._session = self._open_session()
-        session = self._session
+        session = self._connected()
         session.begin()  # the append lock: waits for the lost transaction to end one way or the other
         try:
             rows = [row for event in append.events if (row := session.find(event.event_id))]

@@ -183,7 +183,7 @@ class Tool(Generic[P, C]):
         # The log would keep them in another form, and so would not say what was done.
         if altered := [name for name, value in command.model_dump().items() if not is_storable(value)]:
             problem = "NUL characters and lone surrogates have no place in text"
-            raise InvalidArgumentsError(f"{self.name}: {', '.join(altered)}: {problem}")
+            raise InvalidArgumentsError(f"{self.name}: {', '.join(altered)}: {problem}", hint=self._known_arguments())
         return command
 
     def summarise(self, command: C) -> str:

@@ -62,7 +62,8 @@ def stdio() -> None:
         application = Application(settings, "stdio")
         await application.start()
         server = McpServer(application.dispatcher, application.principal, "stdio", new_id())
-        return await application.stop(await serve_stdio(server))
+        reason = await serve_stdio(server, settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
+        return await application.stop(reason)
 
     _run_and_exit(serve)
 
@@ -78,14 +79,15 @@ def http(
     async def serve() -> bool:
         from server.bootstrap import Application
         from server.cli.clients import how_to_connect
-        from server.http import serve_http
+        from server.http import listen, serve_http
         from server.mcp_server import McpServer
 
         application = Application(settings, "http")
+        sockets = listen(settings.DOCKER_MCP_HOST, settings.DOCKER_MCP_PORT)
         await application.start()
         typer.echo(how_to_connect(settings, application.store.location.describe()), err=True)
         server = McpServer(application.dispatcher, application.principal, "http", None)
-        return await application.stop(await serve_http(application, server))
+        return await application.stop(await serve_http(application, server, sockets))
 
     _run_and_exit(serve)
 
@@ -187,3 +189,4 @@ def _complain(error: DockerMcpError) -> None:
 def _log_to_stderr(settings: Settings) -> None:
     logging.basicConfig(level=settings.LOG_LEVEL, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("sse_starlette").setLevel(logging.INFO)  # below that it prints whole answers
