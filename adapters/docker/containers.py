@@ -4,27 +4,29 @@ import time
 from typing import Any, Final
 
 from adapters.docker.create import create_container
-from adapters.docker.describe import container_state, detail, measurement, row, short_id
+from adapters.docker.describe import container_state, detail, measurement, moment, row, short_id
 from adapters.docker.engine import Engine
-from adapters.docker.errors import explained
+from adapters.docker.errors import explained, explained_after_change
 from adapters.docker.images import DockerImages
-from adapters.docker.logs import NewestLines, split_lines
-from domain.catalogue.containers import (
+from adapters.docker.logs import ENTRY_BYTES, NewestLines
+from domain.catalogue.container_results import (
     ContainerChanged,
     ContainerCreated,
     ContainerDetail,
     ContainerList,
+    Logs,
+    Removed,
+    Stats,
+)
+from domain.catalogue.containers import (
     ContainerStats,
     CreateContainer,
     GetLogs,
     InspectContainer,
     ListContainers,
-    Logs,
     RemoveContainer,
-    Removed,
     RestartContainer,
     StartContainer,
-    Stats,
     StopContainer,
 )
 from domain.catalogue.tool import Run
@@ -32,8 +34,8 @@ from domain.catalogue.values import parse_moment_ms
 from domain.errors import ConflictError, InvalidArgumentsError, NotFoundError
 from domain.objects import Kind, ObjectState
 
-_LINES_SEARCHED: Final = 100_000
-"""How many of the newest lines a search looks through."""
+_ENTRIES_SEARCHED: Final = 100_000
+"""How many of the newest log entries a search looks through."""
 
 
 class DockerContainers:
@@ -58,48 +60,37 @@ class DockerContainers:
             next_cursor="{:d}-{}".format(*_place(page[-1])) if len(rest) > len(page) else None,
         )
 
-    def inspect(self, command: InspectContainer, run: Run) -> ContainerDetail:
-        with explained(Kind.CONTAINER, command.container_name):
+    def inspect(self, _command: InspectContainer, run: Run) -> ContainerDetail:
+        with explained(Kind.CONTAINER):
             return detail(self._engine.api.inspect_container(run.target(Kind.CONTAINER).id))
 
     def logs(self, command: GetLogs, run: Run) -> Logs:
-        now_ms = int(time.time() * 1000)
-        since, until = (
-            parse_moment_ms(text, now_ms) // 1000 if text else None for text in (command.since, command.until)
-        )
-        searched = _LINES_SEARCHED if command.grep else command.tail + 1
-        with explained(Kind.CONTAINER, command.container_name):
-            chunks = self._engine.api.logs(
+        asked = _ENTRIES_SEARCHED if command.grep else command.tail + command.max_bytes // ENTRY_BYTES + 2
+        newest = NewestLines(command.tail, command.max_bytes, command.grep.encode() if command.grep else b"")
+        with explained(Kind.CONTAINER):
+            chunks = self._engine.log_chunks(
                 run.target(Kind.CONTAINER).id,
-                stream=True,
-                follow=False,
                 timestamps=command.timestamps,
-                tail=searched,
-                since=since,
-                until=until,
+                tail=asked,
+                since=_seconds(command.since),
+                until=_seconds(command.until),
             )
-            kept = NewestLines(command.tail, command.max_bytes)
-            scanned = 0
-            wanted = command.grep.encode() if command.grep else b""
-            for line in split_lines(chunks, command.max_bytes):
-                scanned += 1
-                if wanted in line:
-                    kept.add(line)
-        lines = kept.text()
-        truncated = kept.seen > len(lines) or kept.cut
+            newest.read(chunks)
+        lines = newest.lines()
+        truncated = newest.matched > len(lines) or newest.cut
         return Logs(
             lines=lines,
             shown=len(lines),
-            matched=kept.seen if command.grep or not truncated else None,
+            matched=newest.matched if command.grep or not truncated else None,
             truncated=truncated,
-            narrow=_narrower(command, truncated=truncated, all_searched=scanned < searched),
+            narrow=_narrower(command, truncated=truncated, all_searched=newest.entries < asked),
         )
 
-    def stats(self, command: ContainerStats, run: Run) -> Stats:
+    def stats(self, _command: ContainerStats, run: Run) -> Stats:
         container = run.target(Kind.CONTAINER)
-        with explained(Kind.CONTAINER, command.container_name):
+        with explained(Kind.CONTAINER):
             measured = self._engine.api.stats(container.id, stream=False)
-        if not measured.get("pids_stats", {}).get("current"):
+        if not moment(measured.get("read")):
             raise ConflictError(
                 f"container {container.name} is not running",
                 code="container_not_running",
@@ -107,37 +98,37 @@ class DockerContainers:
             )
         return measurement(container.name, measured)
 
-    def start(self, command: StartContainer, run: Run) -> ContainerChanged:
+    def start(self, _command: StartContainer, run: Run) -> ContainerChanged:
         container = run.target(Kind.CONTAINER)
         run.before_change()
-        with explained(Kind.CONTAINER, command.container_name):
+        with explained(Kind.CONTAINER):
             self._engine.api.start(container.id)
         return self._changed(container)
 
     def stop(self, command: StopContainer, run: Run) -> ContainerChanged:
         container = run.target(Kind.CONTAINER)
         run.before_change()
-        with explained(Kind.CONTAINER, command.container_name):
+        with explained(Kind.CONTAINER):
             self._engine.api.stop(container.id, timeout=command.timeout)
         return self._changed(container)
 
     def restart(self, command: RestartContainer, run: Run) -> ContainerChanged:
         container = run.target(Kind.CONTAINER)
         run.before_change()
-        with explained(Kind.CONTAINER, command.container_name):
+        with explained(Kind.CONTAINER):
             self._engine.api.restart(container.id, timeout=command.timeout)
         return self._changed(container)
 
     def remove(self, command: RemoveContainer, run: Run) -> Removed:
         container = run.target(Kind.CONTAINER)
         run.before_change()
-        with explained(Kind.CONTAINER, command.container_name):
+        with explained(Kind.CONTAINER):
             self._engine.api.remove_container(container.id, force=command.force, v=command.volumes)
         return Removed(id=short_id(container.id), name=container.name)
 
     def _changed(self, before: ObjectState) -> ContainerChanged:
         try:
-            with explained(Kind.CONTAINER, before.name):
+            with explained_after_change(Kind.CONTAINER):
                 now = container_state(self._engine.api.inspect_container(before.id))
         except NotFoundError:  # it was set to be removed when it ends
             return ContainerChanged(id=short_id(before.id), name=before.name, state="removed", changed=True)
@@ -148,6 +139,13 @@ class DockerContainers:
             state=now.facts["status"],
             changed=any(now.facts[fact] != before.facts[fact] for fact in told),
         )
+
+
+def _seconds(moment_text: str | None) -> float | None:
+    """Return a moment as the engine takes it; it knows none before 1970, and nothing was logged then."""
+    if moment_text is None:
+        return None
+    return max(0.001, parse_moment_ms(moment_text, time.time_ns() // 1_000_000) / 1000)
 
 
 def _place(entry: dict[str, Any]) -> tuple[int, str]:
@@ -163,7 +161,7 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
 
 def _narrower(command: GetLogs, *, truncated: bool, all_searched: bool) -> str | None:
     if command.grep and not all_searched:
-        return f"only the newest {_LINES_SEARCHED} lines were searched; use since and until"
+        return f"only the newest {_ENTRIES_SEARCHED} lines were searched; use since and until"
     if truncated:
         return "older lines were left out; use grep, since, until, or raise tail and max_bytes"
     return None

@@ -1,15 +1,19 @@
 """Creating a container, with everything that goes with it, or nothing at all."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from docker import APIClient
 
 from adapters.docker.describe import published, short_id
 from adapters.docker.engine import Engine
-from adapters.docker.errors import explained
+from adapters.docker.errors import explained, explained_after_change
 from adapters.docker.images import DockerImages
 from adapters.docker.networks import own_labels
-from domain.catalogue.containers import ContainerCreated, CreateContainer, HealthCheck, MountPoint
+from domain.catalogue.container_results import ContainerCreated
+from domain.catalogue.containers import CreateContainer, HealthCheck, MountPoint
+from domain.catalogue.fields import COMMAND_LABEL
 from domain.catalogue.tool import Run
 from domain.catalogue.values import (
     parse_bytes,
@@ -25,7 +29,7 @@ from domain.objects import Kind
 
 
 def create_container(engine: Engine, images: DockerImages, command: CreateContainer, run: Run) -> ContainerCreated:
-    """Create the container, connect it to its networks and start it; remove it again if one of these fails.
+    """Create the container, connect it to its networks and start it; leave nothing if one of these fails.
 
     Raises:
         PartlyAppliedError: a later step failed and the container could not be removed.
@@ -33,23 +37,18 @@ def create_container(engine: Engine, images: DockerImages, command: CreateContai
     """
     api = engine.api
     name = command.name or f"mcp-{run.command_id[-12:]}"
-    options = _options(api, command, run)
-    pulled = False
-    try:
-        made = _create(api, name, options, run)
-    except NotFoundError as missing:
-        if missing.code != "image_not_found":
+    if command.networks and not command.start:  # the engine looks for the first network only when it starts
+        with explained(Kind.NETWORK):
+            api.inspect_network(command.networks[0])
+    with _volumes(api, command, run):
+        made, pulled = _create(api, images, name, command, run)
+        try:
+            _connect_and_start(api, made["Id"], command, run)
+        except EngineError as error:
+            if error.applied != "unknown":
+                _discard(api, made["Id"], name, error)
             raise
-        images.fetch(command.image, run)
-        pulled = True
-        made = _create(api, name, options, run)
-    try:
-        _connect_and_start(api, made["Id"], command, run)
-    except EngineError as error:
-        if error.applied != "unknown":
-            _discard(api, made["Id"], name, error)
-        raise
-    with explained(Kind.CONTAINER, name):
+    with explained_after_change(Kind.CONTAINER):
         found = api.inspect_container(made["Id"])
     return ContainerCreated(
         id=found["Id"],
@@ -62,9 +61,47 @@ def create_container(engine: Engine, images: DockerImages, command: CreateContai
     )
 
 
-def _create(api: APIClient, name: str, options: dict[str, Any], run: Run) -> dict[str, Any]:
+@contextmanager
+def _volumes(api: APIClient, command: CreateContainer, run: Run) -> Iterator[None]:
+    """Make the named volumes that are missing, and remove them again if what is done with them fails.
+
+    The engine would make them as well, but without our labels: nobody could tell whose they are.
+    """
+    names = {source for source in command.volumes or {} if not source.startswith("/")}
+    ours: list[str] = []
+    try:
+        for name in sorted(names):
+            run.before_change()
+            with explained():
+                volume = api.create_volume(name, labels=own_labels(run))
+            if (volume.get("Labels") or {}).get(COMMAND_LABEL) == run.command_id:
+                ours.append(name)
+        yield
+    except EngineError as error:
+        if error.applied == "none":
+            for name in ours:
+                with suppress(EngineError), explained():
+                    api.remove_volume(name)
+        raise
+
+
+def _create(
+    api: APIClient, images: DockerImages, name: str, command: CreateContainer, run: Run
+) -> tuple[dict[str, Any], bool]:
+    """Return what the engine says of the new container, and whether its image had to be pulled."""
+    options = _options(api, command, run)
+    try:
+        return _create_once(api, name, options, run), False
+    except NotFoundError as missing:
+        if missing.code != "image_not_found":
+            raise
+    images.fetch(command.image, run)
+    return _create_once(api, name, options, run), True
+
+
+def _create_once(api: APIClient, name: str, options: dict[str, Any], run: Run) -> dict[str, Any]:
     run.before_change()
-    with explained(Kind.CONTAINER, name):
+    with explained(Kind.CONTAINER):
         made: dict[str, Any] = api.create_container(name=name, detach=True, **options)
     return made
 
@@ -72,21 +109,21 @@ def _create(api: APIClient, name: str, options: dict[str, Any], run: Run) -> dic
 def _connect_and_start(api: APIClient, container_id: str, command: CreateContainer, run: Run) -> None:
     for network in (command.networks or [])[1:]:
         run.before_change()
-        with explained(Kind.NETWORK, network):
+        with explained(Kind.NETWORK):
             api.connect_container_to_network(container_id, network)
     if command.start:
         run.before_change()
-        with explained(Kind.CONTAINER, container_id):
+        with explained(Kind.CONTAINER):
             api.start(container_id)
 
 
 def _discard(api: APIClient, container_id: str, name: str, cause: EngineError) -> None:
     try:
-        with explained(Kind.CONTAINER, name):
+        with suppress(NotFoundError), explained(Kind.CONTAINER):
             api.remove_container(container_id, force=True, v=True)
     except EngineError as error:
         raise PartlyAppliedError(
-            f"{cause.message}; container {name} ({short_id(container_id)}) was made and could not be removed",
+            f"container {name} ({short_id(container_id)}) was made and could not be removed; before: {cause.message}",
             hint="remove-container removes it",
         ) from error
 

@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from domain.catalogue.containers import (
-    Attachment,
-    ContainerDetail,
-    ContainerField,
-    ContainerRow,
-    Published,
-    Stats,
-)
+from adapters.docker.errors import engine_text
+from domain.catalogue.container_results import Attachment, ContainerDetail, ContainerRow, Published, Stats
+from domain.catalogue.containers import ContainerField
 from domain.chain import timestamp
 from domain.objects import Kind, ObjectState
+from domain.text import column_text
 
 _SHORT_ID: Final = 12
+_ERROR_LIMIT: Final = 1024
 _MOST_FACTS: Final = 128
 """How many networks the log keeps of one container, so that its state fits into an event."""
 _NEVER: Final = "0001-01-01T00:00:00Z"
@@ -72,14 +69,19 @@ def row(entry: dict[str, Any], fields: list[ContainerField]) -> ContainerRow:
 
 def _port(port: dict[str, Any]) -> str:
     inside = f"{port['PrivatePort']}/{port['Type']}"
-    return f"{port.get('IP', '')}:{port['PublicPort']}->{inside}" if port.get("PublicPort") else inside
+    return f"{_address(port.get('IP', ''))}:{port['PublicPort']}->{inside}" if port.get("PublicPort") else inside
+
+
+def _address(ip: str) -> str:
+    """Return an address as it is written before a port."""
+    return f"[{ip}]" if ":" in ip else ip
 
 
 def published(found: dict[str, Any]) -> list[Published]:
     """Return the ports that an inspected container has bound on its host."""
     ports = found["NetworkSettings"].get("Ports") or {}
     return [
-        Published(container=inside, host=f"{bound['HostIp']}:{bound['HostPort']}")
+        Published(container=inside, host=f"{_address(bound['HostIp'])}:{bound['HostPort']}")
         for inside, bindings in sorted(ports.items())
         for bound in bindings or []
     ]
@@ -103,7 +105,7 @@ def detail(found: dict[str, Any]) -> ContainerDetail:
         restart_count=found.get("RestartCount", 0),
         started_at=moment(state["StartedAt"]),
         finished_at=moment(state["FinishedAt"]),
-        error=state.get("Error") or None,
+        error=column_text(engine_text(state.get("Error") or ""), _ERROR_LIMIT) or None,
         health=(state.get("Health") or {}).get("Status"),
         command=config.get("Cmd") or [],
         entrypoint=config.get("Entrypoint") or [],
@@ -139,12 +141,12 @@ def measurement(name: str, measured: dict[str, Any]) -> Stats:
         disk[operation] = disk.get(operation, 0) + entry["value"]
     return Stats(
         name=name,
-        cpu_millicores=used * 1000 * cpu.get("online_cpus", 1) // system if system > 0 else 0,
-        memory_bytes=max(0, memory["usage"] - cache.get("inactive_file", cache.get("total_inactive_file", 0))),
-        memory_limit_bytes=memory["limit"],
+        cpu_millicores=max(0, used * 1000 * cpu.get("online_cpus", 1) // system) if system > 0 else 0,
+        memory_bytes=max(0, memory.get("usage", 0) - cache.get("inactive_file", cache.get("total_inactive_file", 0))),
+        memory_limit_bytes=memory.get("limit", 0),
         network_rx_bytes=sum(network["rx_bytes"] for network in networks),
         network_tx_bytes=sum(network["tx_bytes"] for network in networks),
         disk_read_bytes=disk.get("read", 0),
         disk_write_bytes=disk.get("write", 0),
-        processes=measured["pids_stats"]["current"],
+        processes=measured.get("pids_stats", {}).get("current", 0),
     )

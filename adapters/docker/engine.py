@@ -1,17 +1,39 @@
 """The connection to one Docker Engine, and a look at its objects that changes nothing."""
 
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
+import requests
 from docker import APIClient, errors
-from docker.utils import kwargs_from_env
+from docker.utils import kwargs_from_env, parse_host
 
 from adapters.docker.describe import container_state
-from adapters.docker.errors import explained
+from adapters.docker.errors import TLS_HINT, explained
 from domain.catalogue.fields import COMMAND_LABEL
 from domain.errors import ConfigurationError, NotFoundError
 from domain.objects import Kind, ObjectRef, ObjectState
+
+_CHUNK: Final = 64 * 1024
+_HOST_HINT: Final = "write unix:///path/docker.sock or tcp://host:2376"
+
+
+class EngineClient(APIClient):
+    """Docker's client, which would wait for ever for a pull or for log lines, and trust other authorities than ours."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Verify with the file of DOCKER_CERT_PATH, which REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE would replace."""
+        return super().merge_environment_settings(url, proxies, stream, self.verify if verify is None else verify, cert)
+
+    def _set_request_timeout(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {**kwargs, "timeout": kwargs.get("timeout") or self.timeout}
+
+    def _disable_socket_timeout(self, _socket: object) -> None:
+        """Keep it."""
+
+    def _stream_raw_result(
+        self, response: requests.Response, _chunk_size: int = 1, _decode: bool = True
+    ) -> Iterator[bytes]:
+        yield from super()._stream_raw_result(response, _CHUNK, False)  # type: ignore[misc]  # not byte by byte
 
 
 class Engine:
@@ -28,7 +50,6 @@ class Engine:
         self._environment = dict(environment)
         self.timeout_s = timeout_s
         self._connections = connections
-        self._lock = threading.Lock()
         self._api: APIClient | None = None
         self._id: str | None = None
 
@@ -40,10 +61,9 @@ class Engine:
             EngineUnreachableError: if the engine does not answer.
             ConfigurationError: if ``DOCKER_HOST`` or the TLS files are not usable.
         """
-        with self._lock:
-            if self._api is None:
-                self._api = self._connect()
-            return self._api
+        if self._api is None:  # no lock: while an engine hangs, those who wait for it would wait one after another
+            self._api = self._connect()
+        return self._api
 
     def engine_id(self) -> str | None:
         """Return the engine's own id once it has been asked for (:meth:`identify`)."""
@@ -69,23 +89,36 @@ class Engine:
         with explained():
             self.api.ping()
 
+    def log_chunks(self, container_id: str, **options: Any) -> Iterator[bytes]:
+        """Yield the log as it comes; what ``logs`` returns would take a broken connection for the end of the log."""
+        chunks: Iterator[bytes] = vars(self.api.logs(container_id, stream=True, follow=False, **options))["_stream"]
+        return chunks
+
     def close(self) -> None:
         """Close the connections that are not in use."""
-        with self._lock:
-            if self._api is not None:
-                self._api.close()
+        if self._api is not None:
+            self._api.close()
 
     def _connect(self) -> APIClient:
+        environment = {"DOCKER_HOST": "", **self._environment}  # if it were empty, the process's would be read
+        if not environment.get("DOCKER_TLS_VERIFY"):
+            environment.pop("DOCKER_CERT_PATH", None)  # the client would talk TLS with whoever answers
         try:
-            where = kwargs_from_env(environment=self._environment)
+            where = kwargs_from_env(environment)
+            address, tls = where.get("base_url"), where.get("tls", False)
+            parse_host(address, tls=bool(tls))
         except errors.TLSParameterError as error:
-            raise ConfigurationError("the TLS files of DOCKER_CERT_PATH are not usable") from error
-        if str(where.get("base_url", "")).startswith(("http+ssh://", "ssh://")):
+            raise ConfigurationError("the TLS files of DOCKER_CERT_PATH are not usable", hint=TLS_HINT) from error
+        except (errors.DockerException, ValueError) as error:
+            raise ConfigurationError(f"DOCKER_HOST is not usable: {error}", hint=_HOST_HINT) from error
+        if tls and not address:
+            raise ConfigurationError("DOCKER_TLS_VERIFY needs DOCKER_HOST", hint=_HOST_HINT)
+        if address and address.startswith(("http+ssh://", "ssh://")):
             raise ConfigurationError(
                 "DOCKER_HOST by ssh:// is not supported", hint="forward the socket: ssh -L /tmp/d.sock:/run/docker.sock"
             )
         with explained():
-            return APIClient(version="auto", timeout=self.timeout_s, max_pool_size=self._connections, **where)
+            return EngineClient(address, "auto", self.timeout_s, tls, max_pool_size=self._connections)
 
 
 class EngineObserver:
@@ -103,7 +136,7 @@ class EngineObserver:
         return self._engine.engine_id()
 
     def pin(self, kind: Kind, name: str) -> ObjectState:
-        with explained(kind, name):
+        with explained(kind):
             return self._look[kind](name)
 
     def observe(self, ref: ObjectRef) -> ObjectState | None:

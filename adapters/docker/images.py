@@ -1,16 +1,18 @@
 """Images: listing and pulling."""
 
-from typing import Any
+from typing import Any, Final
 
 from docker.utils import parse_repository_tag
 
 from adapters.docker.describe import short_id
 from adapters.docker.engine import Engine
-from adapters.docker.errors import explained, pull_failure
+from adapters.docker.errors import explained, explained_after_change, pull_failure
 from domain.catalogue.system import EngineInfo, ImageList, ImagePulled, ImageRow, ListImages, PullImage, SystemInfo
 from domain.catalogue.tool import Run
 from domain.chain import timestamp
 from domain.objects import Kind
+
+_NO_TAG: Final = "<none>:<none>"
 
 
 class DockerImages:
@@ -26,24 +28,24 @@ class DockerImages:
         rows = [
             ImageRow(
                 id=short_id(image["Id"]),
-                tags=image.get("RepoTags") or [],
+                tags=_tags(image),
                 size_bytes=image["Size"],
                 created=timestamp(image["Created"] * 1000),
             )
             for image in sorted(found, key=lambda image: -image["Created"])
-            if any(wanted in tag for tag in image.get("RepoTags") or [""])
+            if any(wanted in tag for tag in _tags(image) or [""])
         ]
         return ImageList(images=rows[: command.limit], total=len(rows))
 
     def pull(self, command: PullImage, run: Run) -> ImagePulled:
         before = {state.id for state in run.pinned}
         self.fetch(command.image, run)
-        with explained(Kind.IMAGE, command.image):
+        with explained_after_change(Kind.IMAGE):
             found = self._engine.api.inspect_image(command.image)
         return ImagePulled(
             id=short_id(found["Id"]),
             image=command.image,
-            digest=next((digest.partition("@")[2] for digest in found.get("RepoDigests") or []), None),
+            digest=_digest(found, parse_repository_tag(command.image)[0]),
             changed=found["Id"] not in before,
         )
 
@@ -56,7 +58,7 @@ class DockerImages:
         repository, tag = parse_repository_tag(image)
         layers: dict[str, tuple[int, int]] = {}
         run.before_change()
-        with explained(Kind.IMAGE, image):
+        with explained(Kind.IMAGE):
             for line in self._engine.api.pull(repository, tag or "latest", stream=True, decode=True):
                 run.before_change()
                 if problem := line.get("error"):
@@ -91,6 +93,16 @@ class DockerSystem:
             images=info["Images"],
             warnings=(info.get("Warnings") or [])[:32],
         )
+
+
+def _tags(image: dict[str, Any]) -> list[str]:
+    return [tag for tag in image.get("RepoTags") or [] if tag != _NO_TAG]
+
+
+def _digest(found: dict[str, Any], repository: str) -> str | None:
+    """Return the digest under which an image was pulled; one image may have come from several repositories."""
+    digests = [digest.partition("@") for digest in found.get("RepoDigests") or []]
+    return next((digest for name, _, digest in digests if name == repository), digests[0][2] if digests else None)
 
 
 def _report(line: dict[str, Any], layers: dict[str, tuple[int, int]], run: Run) -> None:

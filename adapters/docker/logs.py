@@ -1,41 +1,72 @@
 """Keeps the newest lines of a log stream within limits, without holding the stream."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Final
+
+ENTRY_BYTES: Final = 16 * 1024
+"""Where the engine cuts a long line into entries; where it is asked for a number of lines, it counts entries."""
 
 
 class NewestLines:
-    """Collects lines; forgets the oldest beyond ``most_lines`` or ``most_bytes``."""
+    """Collects the lines that contain ``wanted``; forgets the oldest beyond ``most_lines`` or ``most_bytes`` of text.
 
-    def __init__(self, most_lines: int, most_bytes: int) -> None:
+    Attributes:
+        entries: how many entries of the engine's log were read.
+        matched: how many lines contain ``wanted``.
+        cut: whether of a kept line only the last part is kept.
+    """
+
+    def __init__(self, most_lines: int, most_bytes: int, wanted: bytes = b"") -> None:
         self._most_lines = most_lines
         self._most_bytes = most_bytes
-        self._lines: deque[bytes] = deque()
+        self._wanted = wanted
+        self._window = max(most_bytes + len(b"\r"), len(wanted))
+        self._lines: deque[tuple[str, int]] = deque()
         self._bytes = 0
-        self.seen = 0
+        self._part = b""  # the end of the line that is being read
+        self._length = 0
+        self._found = False
+        self.entries = 0
+        self.matched = 0
         self.cut = False
 
-    def add(self, line: bytes) -> None:
-        self.seen += 1
-        if len(line) > self._most_bytes:
-            line, self.cut = line[-self._most_bytes :], True
-        self._lines.append(line)
-        self._bytes += len(line)
+    def read(self, chunks: Iterable[bytes]) -> None:
+        """Read a whole stream; its chunks may end anywhere."""
+        for chunk in chunks:
+            first, *more = chunk.split(b"\n")
+            self._grow(first)
+            for part in more:
+                self._end()
+                self._grow(part)
+        if self._length:
+            self._end()
+
+    def lines(self) -> list[str]:
+        """Return the lines without their ends; bytes that are no UTF-8 show as U+FFFD."""
+        return [text for text, _ in self._lines]
+
+    def _grow(self, part: bytes) -> None:
+        self._part += part
+        self._length += len(part)
+        if len(self._part) > self._window:
+            self._found = self._found or self._wanted in self._part
+            self._part = self._part[-self._window :]
+
+    def _end(self) -> None:
+        self.entries += 1 + self._length // ENTRY_BYTES
+        if self._found or self._wanted in self._part:
+            self._keep(self._part.removesuffix(b"\r").decode(errors="replace"), cut=self._length > len(self._part))
+        self._part, self._length, self._found = b"", 0, False
+
+    def _keep(self, text: str, *, cut: bool) -> None:
+        self.matched += 1
+        encoded = text.encode()
+        if len(encoded) > self._most_bytes:
+            encoded, cut = encoded[-self._most_bytes :], True
+            text = encoded.decode(errors="ignore")
+        self.cut = self.cut or cut
+        self._lines.append((text, len(encoded)))
+        self._bytes += len(encoded)
         while len(self._lines) > self._most_lines or self._bytes > self._most_bytes:
-            self._bytes -= len(self._lines.popleft())
-
-    def text(self) -> list[str]:
-        """Return the lines as text; bytes that are no UTF-8 show as U+FFFD."""
-        return [line.decode("utf-8", "replace") for line in self._lines]
-
-
-def split_lines(chunks: Iterable[bytes], longest: int) -> Iterator[bytes]:
-    """Yield the lines of a stream without their ends; of a line longer than ``longest`` bytes only the last part."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.removesuffix(b"\r")
-        rest = rest[-longest:]
-    if rest:
-        yield rest.removesuffix(b"\r")
+            self._bytes -= self._lines.popleft()[1]

@@ -3,7 +3,7 @@
 from adapters.docker.describe import short_id
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained
-from domain.catalogue.containers import Removed
+from domain.catalogue.container_results import Removed
 from domain.catalogue.fields import COMMAND_LABEL, PRINCIPAL_LABEL
 from domain.catalogue.networks import (
     ConnectNetwork,
@@ -32,7 +32,7 @@ class DockerNetworks:
     def create(self, command: CreateNetwork, run: Run) -> NetworkCreated:
         labels = {**(command.labels or {}), **own_labels(run)}
         run.before_change()
-        with explained(Kind.NETWORK, command.name):
+        with explained(Kind.NETWORK):
             made = self._engine.api.create_network(
                 command.name, driver=command.driver, internal=command.internal, labels=labels, check_duplicate=True
             )
@@ -40,10 +40,10 @@ class DockerNetworks:
             id=made["Id"], name=command.name, driver=command.driver, warning=made.get("Warning") or None
         )
 
-    def remove(self, command: RemoveNetwork, run: Run) -> Removed:
+    def remove(self, _command: RemoveNetwork, run: Run) -> Removed:
         network = run.target(Kind.NETWORK)
         run.before_change()
-        with explained(Kind.NETWORK, command.name):
+        with explained(Kind.NETWORK):
             self._engine.api.remove_network(network.id)
         return Removed(id=short_id(network.id), name=network.name)
 
@@ -62,8 +62,8 @@ class DockerNetworks:
         ]
         return NetworkList(networks=rows[: command.limit], total=len(rows))
 
-    def inspect(self, command: InspectNetwork, run: Run) -> NetworkDetail:
-        with explained(Kind.NETWORK, command.name):
+    def inspect(self, _command: InspectNetwork, run: Run) -> NetworkDetail:
+        with explained(Kind.NETWORK):
             found = self._engine.api.inspect_network(run.target(Kind.NETWORK).id)
         addresses = (found.get("IPAM") or {}).get("Config") or []
         return NetworkDetail(
@@ -85,14 +85,14 @@ class DockerNetworks:
     def connect(self, command: ConnectNetwork, run: Run) -> NetworkLink:
         network, container = run.target(Kind.NETWORK), run.target(Kind.CONTAINER)
         run.before_change()
-        with explained(Kind.NETWORK, command.network):
+        with explained(Kind.NETWORK):
             self._engine.api.connect_container_to_network(container.id, network.id, aliases=command.aliases or None)
         return NetworkLink(network=network.name, container=container.name, connected=True)
 
     def disconnect(self, command: DisconnectNetwork, run: Run) -> NetworkLink:
         network, container = run.target(Kind.NETWORK), run.target(Kind.CONTAINER)
         run.before_change()
-        with explained(Kind.NETWORK, command.network):
+        with explained(Kind.NETWORK):
             self._engine.api.disconnect_container_from_network(container.id, network.id, force=command.force)
         return NetworkLink(network=network.name, container=container.name, connected=False)
 
