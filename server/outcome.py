@@ -43,6 +43,8 @@ def _outcome(job: Job, happened: Happened, duration_us: int) -> Event:
     if happened.error is None and happened.result is not None:
         return _succeeded(job, happened, happened.result, duration_us)
     error = happened.error = _masked(happened.error or DockerMcpError("no result"), job.command)
+    if error.applied == "unknown" and not happened.change_asked:
+        error.hint = "nothing was changed; call again"
     uncertain = error.applied == "unknown" or error.code == "internal_error"
     if uncertain and happened.change_asked and job.tool.effect is not Effect.READ:
         return CommandUnknown(

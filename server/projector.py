@@ -142,8 +142,10 @@ class Projector:
 
     async def _record(self, job: Job, happened: Happened, duration_us: int = 0) -> Answer:
         event = outcome_event(job, happened, duration_us)
+        made = happened.result.touched()[:1] if happened.result else ()
+        object_name = column_name(made[0].kind, made[0].name) if made else None
         try:
-            in_time = await self._journal.append_outcome(job.stream.add(event))
+            in_time = await self._journal.append_outcome(job.stream.add(event, object_name=object_name))
         except ConcurrentAppendError:
             return Answer(job.command_id, error=ConcurrentAppendError(_LOST_RACE))
         if not in_time:

@@ -27,6 +27,7 @@ from domain.principal import Principal, Role
 from server.bootstrap import Application, new_id, now_ms
 from server.call import Caller
 from server.settings import Settings, load_settings
+from tests.engine_proxy import EngineProxy
 from tests.promises import PROMISES
 
 SEALING_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -102,6 +103,13 @@ def container(engine: docker.APIClient, image: str, name: Callable[[str], str]) 
     made = engine.create_container(image, ["sleep", "600"], name=name("running"))
     engine.start(made["Id"])
     return name("running")
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
+    """A way to the engine that shows what is asked, and that can be spoiled."""
+    with contextlib.closing(EngineProxy(tmp_path / "engine.sock")) as proxy:
+        yield proxy
 
 
 # --- databases --------------------------------------------------------------------------------------------------

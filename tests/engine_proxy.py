@@ -1,111 +1,142 @@
-"""A socket in front of the engine's socket: counts what is asked, and breaks when told to."""
+"""A socket in front of the engine's that records each request and fails the chosen ones as networks and engines do."""
 
+import contextlib
+import json
+import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from pathlib import Path
-from typing import Final, Literal
 
-ENGINE_SOCKET: Final = "/var/run/docker.sock"
-_REQUEST: Final = re.compile(rb"(GET|POST|PUT|DELETE|HEAD) (\S+) HTTP/1\.1\r\n")
-_READ_ONLY: Final = re.compile(r"GET .*|HEAD /_ping")
 
-Fault = Literal["none", "refuse", "hang", "cut", "mute"]
-"""What becomes of a request.
+class Fault(Enum):
+    """How a request fails."""
 
-refuse: the engine does not see it, the connection is closed. hang: the engine does not see it, nothing happens.
-cut: the engine sees it, the connection is closed instead of its answer. mute: the engine sees it, nothing is answered.
-"""
+    CUT = auto()
+    """The engine carries it out; the connection breaks before the answer."""
+    MUTE = auto()
+    """The engine carries it out; the connection stays open and nothing comes back."""
+    HANG = auto()
+    """Nothing reaches the engine, nothing comes back."""
+    STALL = auto()
+    """The engine carries it out; of the answer only the first part arrives, and then nothing more."""
+    TRUNCATE = auto()
+    """The engine carries it out; the answer ends in the middle."""
+    LAST = auto()
+    """It is answered, but from then on nobody listens."""
 
 
 class EngineProxy:
-    """Forwards whole connections; ``requests`` holds what passed, as ``GET /v1.41/containers/json?...``."""
+    """Serves each connection for one request, so that every request is seen."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.url = f"unix://{path}"
         self.requests: list[str] = []
-        self.fault: Fault = "none"
-        self.only = ""
-        """A regular expression: only requests that match it meet the fault."""
         self.met = threading.Event()
-        """Set when a request has met the fault."""
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen(64)
-        self._open: set[socket.socket] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.path}"
+        """Set when a request has met a fault."""
+        self._path = path
+        self._rules: list[tuple[re.Pattern[str], Fault]] = []
+        self._replies: list[tuple[re.Pattern[str], bytes]] = []
+        self._closed = threading.Event()
+        self.listen()
 
     def changes(self) -> list[str]:
-        """The requests that ask for more than a look."""
-        return [request for request in self.requests if not _READ_ONLY.fullmatch(request)]
+        """Return the requests that ask for more than a look."""
+        return [request for request in self.requests if not request.startswith(("GET ", "HEAD "))]
+
+    def fail(self, pattern: str, fault: Fault) -> None:
+        """Let requests whose ``METHOD /path?query`` matches ``pattern`` fail."""
+        self._rules.append((re.compile(pattern), fault))
+
+    def reply(self, pattern: str, status: int, message: str) -> None:
+        """Answer matching requests with what an engine has been heard to say, without asking this one."""
+        body = json.dumps({"message": message})
+        answer = (
+            f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        self._replies.append((re.compile(pattern), answer.encode()))
+
+    def heal(self) -> None:
+        self._rules.clear()
+
+    def listen(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._path))
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def refuse(self) -> None:
+        """Refuse connections from now on."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def close(self) -> None:
-        """Stop as an engine stops: no new connections, the open ones broken."""
-        self._listener.close()
-        self.path.unlink(missing_ok=True)
-        for end in list(self._open):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self._closed.set()
+        if self._listener.fileno() >= 0:
+            self.refuse()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as engine:
-            engine.connect(ENGINE_SOCKET)
-            self._open |= {client, engine}
-            lost: list[Fault] = []
-            threading.Thread(target=self._answer, args=(engine, client, lost), daemon=True).start()
-            with suppress(OSError):
-                while data := client.recv(65536):
-                    fault = self._seen(data)
-                    if fault == "refuse":
-                        break
-                    if fault == "hang":
-                        while client.recv(65536):
-                            pass
-                        break
-                    if fault != "none":
-                        lost.append(fault)
-                    engine.sendall(data)
-            self._open -= {client, engine}
+            request = _read_request(client)
+            if not request:
+                return
+            line = request.partition(b" HTTP/1.1\r\n")[0].decode()
+            self.requests.append(line)
+            fault = next((fault for pattern, fault in self._rules if pattern.search(line)), None)
+            reply = next((reply for pattern, reply in self._replies if pattern.search(line)), None)
+            if fault:
+                self.met.set()
+            if reply:
+                client.sendall(reply)
+                return
+            if fault is Fault.HANG:
+                self._closed.wait(30)
+                return
+            engine.connect(_engine_socket())
+            engine.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            if fault is Fault.LAST:
+                self.refuse()
+            self._answer(client, engine, fault)
 
-    def _answer(self, engine: socket.socket, client: socket.socket, lost: list[Fault]) -> None:
-        with suppress(OSError):
-            while data := engine.recv(65536):
-                if "cut" in lost:
-                    break
-                if not lost:
-                    client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)
-
-    def _seen(self, data: bytes) -> Fault:
-        request = _REQUEST.match(data)
-        if not request:
-            return "none"
-        line = f"{request[1].decode()} {request[2].decode()}"
-        self.requests.append(line)
-        if self.fault == "none" or not re.search(self.only, line):
-            return "none"
-        self.met.set()
-        return self.fault
+    def _answer(self, client: socket.socket, engine: socket.socket, fault: Fault | None) -> None:
+        parts = iter(lambda: engine.recv(65536), b"")
+        if fault in (Fault.CUT, Fault.MUTE, Fault.STALL, Fault.TRUNCATE):
+            answer = b"".join(parts)
+            middle = (answer.index(b"\r\n\r\n") + 4 + len(answer)) // 2
+            parts = iter([] if fault in (Fault.CUT, Fault.MUTE) else [answer[:middle]])
+        with contextlib.suppress(OSError):  # whoever asked may have given up
+            for part in parts:
+                client.sendall(part)
+        if fault in (Fault.MUTE, Fault.STALL):
+            self._closed.wait(30)
 
 
-@contextmanager
-def engine_proxy(directory: Path) -> Iterator[EngineProxy]:
-    proxy = EngineProxy(directory / "engine.sock")
-    try:
-        yield proxy
-    finally:
-        proxy.close()
+def _engine_socket() -> str:
+    url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    assert url.startswith("unix://"), "these tests need an engine on this machine"
+    return url.removeprefix("unix://")
+
+
+def _read_request(client: socket.socket) -> bytes:
+    request = b""
+    while b"\r\n\r\n" not in request:
+        part = client.recv(65536)
+        if not part:
+            return b""
+        request += part
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    while length and len(body) < int(length[1]):
+        part = client.recv(65536)
+        request, body = request + part, body + part
+    return request

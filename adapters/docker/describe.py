@@ -1,6 +1,7 @@
 """What the engine says of containers, in the words of our results."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from adapters.docker.errors import engine_text
@@ -14,6 +15,8 @@ _SHORT_ID: Final = 12
 _ERROR_LIMIT: Final = 1024
 _MOST_FACTS: Final = 128
 """How many networks the log keeps of one container, so that its state fits into an event."""
+_SAYS_NO_MORE: Final = re.compile(r"Up [^()]*|Created")
+"""A status that repeats the state: no exit code, no health, no pause."""
 _NEVER: Final = "0001-01-01T00:00:00Z"
 """How the engine writes a time that has not come."""
 
@@ -49,22 +52,20 @@ def moment(text: str | None) -> str | None:
 
 def row(entry: dict[str, Any], fields: list[ContainerField]) -> ContainerRow:
     names = [name.removeprefix("/") for name in entry["Names"] or []]
-    more: dict[str, Any] = {
-        "command": entry["Command"],
-        "created": timestamp(entry["Created"] * 1000),
-        "labels": entry["Labels"] or {},
-        "mounts": [f"{mount.get('Source') or mount.get('Name')}:{mount['Destination']}" for mount in entry["Mounts"]],
-        "networks": sorted(entry["NetworkSettings"]["Networks"]),
-        "ports": sorted({_port(port) for port in entry["Ports"]}),
-    }
+    told = {field: _MORE[field](entry) for field in fields}
+    if not _SAYS_NO_MORE.fullmatch(entry["Status"]):
+        told["status"] = entry["Status"]
     return ContainerRow(
         id=short_id(entry["Id"]),
         name=next((name for name in names if "/" not in name), names[0] if names else ""),
         image=entry["Image"],
         state=entry["State"],
-        status=entry["Status"],
-        **{field: more[field] for field in fields},
+        **told,
     )
+
+
+def _mount(mount: dict[str, Any]) -> str:
+    return f"{mount.get('Source') or mount.get('Name')}:{mount['Destination']}"
 
 
 def _port(port: dict[str, Any]) -> str:
@@ -75,6 +76,17 @@ def _port(port: dict[str, Any]) -> str:
 def _address(ip: str) -> str:
     """Return an address as it is written before a port."""
     return f"[{ip}]" if ":" in ip else ip
+
+
+_MORE: Final[Mapping[ContainerField, Callable[[dict[str, Any]], Any]]] = {
+    "command": lambda entry: entry["Command"],
+    "created": lambda entry: timestamp(entry["Created"] * 1000),
+    "labels": lambda entry: entry["Labels"] or {},
+    "mounts": lambda entry: [_mount(mount) for mount in entry["Mounts"]],
+    "networks": lambda entry: sorted(entry["NetworkSettings"]["Networks"]),
+    "ports": lambda entry: sorted({_port(port) for port in entry["Ports"]}),
+    "status": lambda entry: entry["Status"],
+}
 
 
 def published(found: dict[str, Any]) -> list[Published]:

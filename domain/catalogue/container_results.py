@@ -27,13 +27,16 @@ class ContainerCreated(Result):
 
 
 class ContainerRow(Result):
-    """One line of a list; what was not asked for is left out."""
+    """One line of a list; what was not asked for is left out.
+
+    ``status`` is there unasked when it says more than ``state``: an exit code, the health, a pause.
+    """
 
     id: str
     name: str
     image: str
     state: str
-    status: str
+    status: str | None = None
     command: str | None = None
     created: str | None = None
     labels: dict[str, str] | None = None

@@ -132,7 +132,7 @@ class CreateContainer(Command):
     start: bool = True
 
 
-ContainerField = Literal["command", "created", "labels", "mounts", "networks", "ports"]
+ContainerField = Literal["command", "created", "labels", "mounts", "networks", "ports", "status"]
 
 
 class ListContainers(Command):

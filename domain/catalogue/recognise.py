@@ -61,7 +61,7 @@ def container_created(evidence: Evidence) -> Verdict:
     if evidence.arguments.get("start", True):  # the last step: it implies the others
         if not facts.get("started_at"):
             return Verdict("partial", "the container was created but never started", touched)
-    elif len(facts.get("networks", ())) < len(evidence.arguments.get("networks", ())):
+    elif len(facts.get("networks", ())) < len(set(evidence.arguments.get("networks", ()))):
         return Verdict("partial", "the container was created but not connected to all its networks", touched)
     return Verdict("yes", "a container carries the command's label", touched)
 

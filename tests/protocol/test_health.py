@@ -10,7 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.protocol.engines import silent_engine
+from tests.engine_proxy import EngineProxy, Fault
 from tests.protocol.servers import HttpServer, Process, RawHttp, running
 from tests.protocol.waiting import wait_for
 
@@ -37,14 +37,14 @@ def test_without_an_engine_a_server_starts_and_says_what_is_wrong(tmp_path: Path
 
 
 @pytest.mark.promise("P9")
-def test_an_engine_that_hangs_does_not_hang_the_health_check(tmp_path: Path) -> None:
-    with silent_engine(tmp_path / "silent.sock") as address:
-        server = HttpServer(tmp_path, DOCKER_HOST=address)
-        with running(server):
-            began = time.monotonic()
-            assert server.get("/readyz")[0] == 503
-            assert time.monotonic() - began < 6
-            assert server.get("/healthz")[0] == 200
+def test_an_engine_that_hangs_does_not_hang_the_health_check(tmp_path: Path, proxy: EngineProxy) -> None:
+    proxy.fail("", Fault.HANG)
+    server = HttpServer(tmp_path, DOCKER_HOST=proxy.url)
+    with running(server):
+        began = time.monotonic()
+        assert server.get("/readyz")[0] == 503
+        assert time.monotonic() - began < 6
+        assert server.get("/healthz")[0] == 200
 
 
 def expect_refused(talk: RawHttp, network: str) -> None:

@@ -1,12 +1,13 @@
 """What a role does not allow is refused before the engine hears of it."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import docker
 import pytest
 
-from tests.protocol.engines import RecordingEngine
+from tests.engine_proxy import EngineProxy
 from tests.protocol.servers import HttpServer, Raw, RawHttp, StdioServer, running
 
 pytestmark = [pytest.mark.engine, pytest.mark.promise("P7")]
@@ -26,19 +27,18 @@ CHANGES: Final[dict[str, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RecordingEngine, str]]:
-    engine = RecordingEngine()
-    with engine.listening(tmp_path_factory.mktemp("engine") / "docker.sock") as address:
-        yield engine, address
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProxy]:
+    with contextlib.closing(EngineProxy(tmp_path_factory.mktemp("engine") / "docker.sock")) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="module", params=["stdio", "http"])
 def reader(
-    request: pytest.FixtureRequest, watched: tuple[RecordingEngine, str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, watched: EngineProxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Raw]:
     state = tmp_path_factory.mktemp("reader")
     kind: Any = HttpServer if request.param == "http" else StdioServer
-    server = kind(state, DOCKER_HOST=watched[1], DOCKER_MCP_STDIO_ROLE="user")
+    server = kind(state, DOCKER_HOST=watched.url, DOCKER_MCP_STDIO_ROLE="user")
     with running(server):
         yield RawHttp(server, "modern") if request.param == "http" else server
 
@@ -50,7 +50,7 @@ def test_every_tool_that_changes_something_is_tried() -> None:
     assert CHANGES.keys() == {tool.name for tool in CATALOGUE if tool.effect is not Effect.READ}
 
 
-def test_a_reader_may_read(reader: Raw, watched: tuple[RecordingEngine, str], container: str) -> None:
+def test_a_reader_may_read(reader: Raw, watched: EngineProxy, container: str) -> None:
     for tool, arguments in (
         ("list-containers", {}),
         ("inspect-container", {"container_name": container}),
@@ -62,13 +62,13 @@ def test_a_reader_may_read(reader: Raw, watched: tuple[RecordingEngine, str], co
         answer = reader.ask("tools/call", {"name": tool, "arguments": arguments})["result"]
         assert not answer.get("isError"), answer
     assert "messages" in reader.ask("prompts/get", {"name": "audit-logs", "arguments": {}})["result"]
-    assert watched[0].requests, "the engine is asked through the socket that notes it"
-    assert watched[0].changes() == []
+    assert watched.requests, "the engine is asked through the socket that notes it"
+    assert watched.changes() == []
 
 
 def test_a_reader_may_change_nothing_and_the_engine_is_not_asked(
     reader: Raw,
-    watched: tuple[RecordingEngine, str],
+    watched: EngineProxy,
     engine: docker.APIClient,
     image: str,
     container: str,
@@ -77,13 +77,13 @@ def test_a_reader_may_change_nothing_and_the_engine_is_not_asked(
     reader.ask("tools/call", {"name": "system-info", "arguments": {}})  # the connection of the start has been made
     here = {"IMAGE": image, "RUNNING": container, "NEW": name("never")}
     before = engine.inspect_container(container)["State"]
-    asked = len(watched[0].requests)
+    asked = len(watched.requests)
     for tool, example in CHANGES.items():
         arguments = {key: here.get(str(value), value) for key, value in example.items()}
         answer = reader.ask("tools/call", {"name": tool, "arguments": arguments})["result"]
         error = answer["structuredContent"]["error"]
         assert (answer["isError"], error["code"]) == (True, "denied"), tool
-        assert watched[0].requests[asked:] == [], tool
+        assert watched.requests[asked:] == [], tool
         received, denied = reader.records.of(error["command_id"])
         assert (received.type, denied.type, denied.status) == ("command.received", "command.denied", "denied")
         assert (denied.tool, denied.role, denied.data["rule"]) == (tool, "user", "role-user")

@@ -13,8 +13,8 @@ import pytest
 from adapters.store.location import Location
 from server.bootstrap import Application
 from tests.conftest import Serve, settings_for
+from tests.engine_proxy import EngineProxy
 from tests.real.calls import Calls
-from tests.real.proxy import EngineProxy
 from tests.real.registry import Registry
 from tests.real.scene import QUICK
 from tests.real.second_engine import SecondEngine
@@ -38,12 +38,6 @@ async def call(anyio_backend: str, image: str, tmp_path_factory: pytest.TempPath
     await application.start()
     yield Calls(application)
     await application.stop("the tests are over")
-
-
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
-    with contextlib.closing(EngineProxy(tmp_path / "engine.sock")) as proxy:
-        yield proxy
 
 
 @pytest.fixture

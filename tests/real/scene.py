@@ -8,8 +8,8 @@ import docker
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import Catalogue
 from server.call import Answer
+from tests.engine_proxy import EngineProxy
 from tests.real.calls import SLEEP, Calls, Name, eventually
-from tests.real.proxy import EngineProxy
 
 QUICK = Catalogue(dataclasses.replace(tool, settle_s=lambda _command: 0) for tool in CATALOGUE)
 """The tools, trusting the engine to have finished a request as soon as it is in doubt."""

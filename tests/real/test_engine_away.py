@@ -9,8 +9,8 @@ import pytest
 
 from server.call import Answer
 from tests.conftest import Serve
+from tests.engine_proxy import EngineProxy, Fault
 from tests.real.calls import Calls, Name, eventually
-from tests.real.proxy import EngineProxy, Fault
 
 pytestmark = pytest.mark.anyio
 

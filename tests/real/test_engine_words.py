@@ -8,8 +8,8 @@ from typing import Any
 import docker
 import pytest
 
+from tests.engine_proxy import EngineProxy
 from tests.real.calls import Calls, Name
-from tests.real.proxy import EngineProxy
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,8 @@ import docker
 import orjson
 import pytest
 
+from tests.engine_proxy import EngineProxy
 from tests.real.calls import SLEEP, Calls, Name
-from tests.real.proxy import EngineProxy
 
 pytestmark = pytest.mark.anyio
 
@@ -112,9 +112,9 @@ async def test_a_row_is_short_and_fields_add_what_the_engine_says(
         "name": name(),
         "image": image,
         "state": "running",
-        "status": (await row())["status"],
     }
-    full = await row(fields=["command", "created", "labels", "mounts", "networks", "ports"])
+    full = await row(fields=["command", "created", "labels", "mounts", "networks", "ports", "status"])
+    assert full["status"].startswith("Up ")
     assert full["command"] == "sleep 600"
     assert full["created"].startswith(engine.inspect_container(name())["Created"][:16])
     assert full["labels"] == {"a": "b"}

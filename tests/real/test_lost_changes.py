@@ -8,8 +8,8 @@ import docker
 import pytest
 
 from server.call import Answer
+from tests.engine_proxy import EngineProxy, Fault
 from tests.real.calls import Calls, Name
-from tests.real.proxy import EngineProxy, Fault
 from tests.real.registry import Registry
 from tests.real.scene import CHANGES, NEW, Scene
 

@@ -8,8 +8,8 @@ import docker
 import orjson
 import pytest
 
+from tests.engine_proxy import EngineProxy, Fault
 from tests.real.calls import SLEEP, Calls, Name, eventually
-from tests.real.proxy import EngineProxy, Fault
 from tests.real.scene import NEW
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("P6")]

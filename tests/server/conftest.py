@@ -1,4 +1,4 @@
-"""Engines and disks that fail on demand."""
+"""Disks that fail on demand."""
 
 import contextlib
 import subprocess
@@ -6,14 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.engine_proxy import EngineProxy, engine_proxy
-
-
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
-    with engine_proxy(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A server dies in the middle of a command; the next one finds out what became of it and does nothing twice."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from domain.chain import verify
 from domain.events import RecordedEvent
 from server.bootstrap import Application
 from tests.conftest import Serve, url_of
-from tests.engine_proxy import EngineProxy, Fault, engine_proxy
+from tests.engine_proxy import EngineProxy, Fault
 from tests.server.quick import settling_in
 from tests.waiting import WAIT_S, until
 
@@ -135,7 +136,7 @@ async def dying_server(
     settle_s: int = 0,
 ) -> AsyncIterator[subprocess.Popen[bytes]]:
     """A server process that is in the middle of a command: its request has met the fault."""
-    proxy.fault, proxy.only = fault, request
+    proxy.fail(request, fault)
     command = [sys.executable, "-m", "tests.server.quick", url_of(location), proxy.url, str(settle_s)]
     process = subprocess.Popen([*command, tool, json.dumps(arguments)], stdout=subprocess.PIPE)  # noqa: ASYNC220 (it is to be killed)
     try:
@@ -145,7 +146,7 @@ async def dying_server(
         process.send_signal(signal.SIGCONT)
         process.kill()
         process.communicate()
-        proxy.fault = "none"
+        proxy.heal()
 
 
 async def settled_down(application: Application) -> None:
@@ -163,12 +164,12 @@ async def settled(application: Application) -> list[RecordedEvent]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.tool)
-@pytest.mark.parametrize(("fault", "status"), [("mute", "success"), ("hang", "failed")])
+@pytest.mark.parametrize(("fault", "status"), [(Fault.MUTE, "success"), (Fault.HANG, "failed")], ids=str)
 async def test_an_interrupted_change_is_settled_by_what_is_seen(
     serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene, case: Case, fault: Fault, status: str
 ) -> None:
     async with dying_server(sqlite_location, proxy, case.tool, case.arguments(scene), fault, case.request) as process:
-        if fault == "mute":
+        if fault == Fault.MUTE:
             await until(lambda: case.happened(scene))
         process.kill()
     asked = len(proxy.changes())
@@ -187,7 +188,7 @@ async def test_the_same_holds_on_postgres(
     serve: Serve, postgres_location: Location, proxy: EngineProxy, scene: Scene, case: Case
 ) -> None:
     arguments = case.arguments(scene)
-    async with dying_server(postgres_location, proxy, case.tool, arguments, "mute", case.request) as process:
+    async with dying_server(postgres_location, proxy, case.tool, arguments, Fault.MUTE, case.request) as process:
         await until(lambda: case.happened(scene))
         process.kill()
     async with serve(postgres_location, catalogue=AT_ONCE) as application:
@@ -198,7 +199,9 @@ async def test_a_container_that_was_created_but_not_started_is_a_part_of_the_eff
     serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene
 ) -> None:
     arguments = {"image": scene.image, "name": scene.new, "command": "sleep 600"}
-    async with dying_server(sqlite_location, proxy, "create-container", arguments, "hang", "POST .*/start") as process:
+    async with dying_server(
+        sqlite_location, proxy, "create-container", arguments, Fault.HANG, "POST .*/start"
+    ) as process:
         process.kill()
     async with serve(catalogue=AT_ONCE) as application:
         ending = (await settled(application))[-1]
@@ -209,7 +212,9 @@ async def test_a_container_that_was_created_but_not_started_is_a_part_of_the_eff
 async def test_an_interrupted_read_has_failed_and_may_be_repeated(
     serve: Serve, sqlite_location: Location, proxy: EngineProxy
 ) -> None:
-    async with dying_server(sqlite_location, proxy, "list-containers", {}, "hang", "GET .*/containers/json") as process:
+    async with dying_server(
+        sqlite_location, proxy, "list-containers", {}, Fault.HANG, "GET .*/containers/json"
+    ) as process:
         process.kill()
     async with serve(catalogue=AT_ONCE) as application:
         ending = (await settled(application))[-1]
@@ -221,7 +226,7 @@ async def test_a_command_that_never_started_is_cancelled(
 ) -> None:
     arguments = {"container_name": scene.running}
     async with dying_server(
-        sqlite_location, proxy, "stop-container", arguments, "hang", f"GET .*/containers/{scene.running}/json"
+        sqlite_location, proxy, "stop-container", arguments, Fault.HANG, f"GET .*/containers/{scene.running}/json"
     ) as process:
         process.kill()
     async with serve(catalogue=AT_ONCE) as application:
@@ -235,7 +240,7 @@ async def test_what_cannot_be_told_is_held_as_unknown_with_what_was_seen(
 ) -> None:
     arguments = {"container_name": scene.running, "timeout": 0}
     async with dying_server(
-        sqlite_location, proxy, "restart-container", arguments, "hang", "POST .*/restart"
+        sqlite_location, proxy, "restart-container", arguments, Fault.HANG, "POST .*/restart"
     ) as server:
         server.kill()
     scene.engine.stop(scene.running, timeout=0)  # by somebody else, in the meantime
@@ -253,7 +258,7 @@ async def test_the_commands_of_a_living_process_are_left_alone(
 ) -> None:
     location: Location = request.getfixturevalue(f"{kind}_location")
     arguments = {"container_name": scene.running, "force": True}
-    async with dying_server(location, proxy, "remove-container", arguments, "mute", "DELETE") as process:
+    async with dying_server(location, proxy, "remove-container", arguments, Fault.MUTE, "DELETE") as process:
         await until(lambda: not scene.exists(scene.running))
         if state == "paused":
             process.send_signal(signal.SIGSTOP)
@@ -267,7 +272,7 @@ async def test_two_servers_that_start_together_settle_a_command_once(
     serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene
 ) -> None:
     arguments = {"container_name": scene.running, "force": True}
-    async with dying_server(sqlite_location, proxy, "remove-container", arguments, "mute", "DELETE") as process:
+    async with dying_server(sqlite_location, proxy, "remove-container", arguments, Fault.MUTE, "DELETE") as process:
         await until(lambda: not scene.exists(scene.running))
         process.kill()
     async with serve(catalogue=AT_ONCE) as first, serve(catalogue=AT_ONCE) as second:
@@ -280,7 +285,7 @@ async def test_recovery_waits_for_an_engine_that_is_not_there_yet(
     serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene, tmp_path: Path
 ) -> None:
     arguments = {"container_name": scene.running, "force": True}
-    async with dying_server(sqlite_location, proxy, "remove-container", arguments, "mute", "DELETE") as process:
+    async with dying_server(sqlite_location, proxy, "remove-container", arguments, Fault.MUTE, "DELETE") as process:
         await until(lambda: not scene.exists(scene.running))
         process.kill()
     late = tmp_path / "late"
@@ -288,7 +293,7 @@ async def test_recovery_waits_for_an_engine_that_is_not_there_yet(
     async with serve(catalogue=AT_ONCE, DOCKER_HOST=f"unix://{late}/engine.sock") as application:
         await asyncio.sleep(0.3)
         assert len(application.store.open_commands()) == 1
-        with engine_proxy(late):
+        with contextlib.closing(EngineProxy(late / "engine.sock")):
             assert (await settled(application))[-1].status == "success"
 
 
@@ -296,7 +301,9 @@ async def test_an_effect_that_the_engine_finishes_after_the_death_is_not_called_
     serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene
 ) -> None:
     stubborn = {"container_name": scene.running, "timeout": 2}  # sleep is process 1 and ignores SIGTERM
-    async with dying_server(sqlite_location, proxy, "stop-container", stubborn, "mute", "POST .*/stop", 4) as process:
+    async with dying_server(
+        sqlite_location, proxy, "stop-container", stubborn, Fault.MUTE, "POST .*/stop", 4
+    ) as process:
         process.kill()
     assert scene.state(scene.running)["Running"]
     async with serve(catalogue=settling_in(4)) as application:
