@@ -1,21 +1,27 @@
 """Bounded waiting for what another process or thread does in its own time."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
 WAIT_S: Final = 20
-_STEP_S: Final = 0.05
+_STEP_S: Final = 0.02
 
 
-async def until(happened: Callable[[], bool], seconds: float = WAIT_S) -> None:
-    """Return once ``happened()`` is true; it may block.
+def wait_for(happened: Callable[[], object], seconds: float = WAIT_S, what: str = "it") -> None:
+    """Block until ``happened()`` is true.
 
     Raises:
-        TimeoutError: after about ``seconds`` seconds.
+        TimeoutError: after ``seconds`` seconds, naming ``what`` was waited for.
     """
-    for _ in range(int(seconds / _STEP_S)):
-        if await asyncio.to_thread(happened):
-            return
-        await asyncio.sleep(_STEP_S)
-    raise TimeoutError
+    end = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds} s for {what}")
+        time.sleep(_STEP_S)
+
+
+async def until(happened: Callable[[], object], seconds: float = WAIT_S, what: str = "it") -> None:
+    """As :func:`wait_for`, while others run; ``happened`` may block."""
+    await asyncio.to_thread(wait_for, happened, seconds, what)

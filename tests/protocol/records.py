@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.protocol.waiting import wait_for
+from tests.waiting import wait_for
 
 SETTLED = {"success", "failed", "rejected", "denied", "cancelled"}
 

@@ -21,7 +21,7 @@ from mcp.shared.inbound import encode_header_value
 
 from tests.conftest import free_port
 from tests.protocol.records import Records
-from tests.protocol.waiting import wait_for
+from tests.waiting import wait_for
 
 Era = Literal["legacy", "modern"]
 Message = dict[str, Any]

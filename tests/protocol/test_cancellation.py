@@ -10,7 +10,7 @@ from mcp import Client, MCPError
 from tests.protocol.servers import NO_COMMAND, Era, HttpServer, Message, RawHttp, StdioServer, running
 from tests.protocol.throwaway import Gate
 from tests.protocol.throwaway_server import STDIO
-from tests.protocol.waiting import wait_for
+from tests.waiting import wait_for
 
 STARTED = ["command.received", "command.authorized", "execution.started"]
 

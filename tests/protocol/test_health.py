@@ -12,7 +12,7 @@ import pytest
 
 from tests.engine_proxy import EngineProxy, Fault
 from tests.protocol.servers import HttpServer, Process, RawHttp, running
-from tests.protocol.waiting import wait_for
+from tests.waiting import wait_for
 
 
 @pytest.mark.engine

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import docker
 import orjson
@@ -11,53 +11,11 @@ import pytest
 
 from server.mcp_server import COMMAND_ID_META
 from tests.conftest import free_port
+from tests.examples import AUDIT, STORY
 from tests.protocol.servers import Raw
 from tests.protocol.wires import PRINCIPAL
 
 pytestmark = pytest.mark.engine
-
-CREATE: Final = """
-  {
-      "image": "nginx:latest",
-      "name": "my-nginx",
-      "ports": {"80": "8080"},
-      "environment": {"ENV_VAR": "value"},
-      "volumes": {"/host/path": "/container/path"},
-      "networks": ["my-network"],
-      "health_check": {
-          "cmd": "curl -f http://localhost/ || exit 1",
-          "interval": "30s",
-          "retries": 3,
-          "timeout": "10s",
-          "start_period": "30s"
-      },
-      "resources": {
-          "cpu": "0.5",
-          "memory": "512m"
-      },
-      "restart_policy": "always"
-  }
-"""
-CONTAINER: Final = '{"container_name": "my-nginx"}'
-NETWORK: Final = '{"name": "my-network"}'
-LINK: Final = '{"network": "my-network", "container": "my-nginx"}'
-
-STORY: Final = (
-    ("network-create", '{"name": "my-network", "driver": "bridge"}'),
-    ("create-container", CREATE),
-    ("list-containers", '{"all": true}'),
-    ("get-logs", '{"container_name": "my-nginx", "tail": 100}'),
-    ("stop-container", CONTAINER),
-    ("start-container", CONTAINER),
-    ("restart-container", CONTAINER),
-    ("network-list", "{}"),
-    ("network-inspect", NETWORK),
-    ("network-disconnect", LINK),
-    ("network-connect", LINK),
-    ("remove-container", '{"container_name": "my-nginx", "force": true}'),
-    ("network-remove", NETWORK),
-)
-AUDIT: Final = '{"username": "admin", "tool_name": "create-container", "status": "success", "limit": 10}'
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from tests.protocol.servers import (
     message,
     running,
 )
-from tests.protocol.waiting import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 

@@ -11,7 +11,7 @@ from domain.catalogue import CATALOGUE
 from domain.catalogue.recognise import Evidence, Verdict
 from domain.catalogue.tool import Catalogue, Command, Effect, Result, Run, Target, Tool
 from domain.objects import Kind
-from tests.protocol.waiting import wait_for
+from tests.waiting import wait_for
 
 _LONGEST_S = 30
 

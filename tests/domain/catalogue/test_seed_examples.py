@@ -10,43 +10,9 @@ from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import Surface
 from domain.catalogue.values import parse_bytes, parse_duration_ns, parse_nano_cpus, parse_ports
 from domain.secrets import argument_tree, clear
+from tests.examples import AUDIT, STORY
 
-TOOLS = {
-    "create-container": """
-        {
-            "image": "nginx:latest",
-            "name": "my-nginx",
-            "ports": {"80": "8080"},
-            "environment": {"ENV_VAR": "value"},
-            "volumes": {"/host/path": "/container/path"},
-            "networks": ["my-network"],
-            "health_check": {
-                "cmd": "curl -f http://localhost/ || exit 1",
-                "interval": "30s",
-                "retries": 3,
-                "timeout": "10s",
-                "start_period": "30s"
-            },
-            "resources": {
-                "cpu": "0.5",
-                "memory": "512m"
-            },
-            "restart_policy": "always"
-        }""",
-    "list-containers": '{"all": true}',
-    "get-logs": '{"container_name": "my-nginx", "tail": 100}',
-    "start-container": '{"container_name": "my-nginx"}',
-    "stop-container": '{"container_name": "my-nginx"}',
-    "restart-container": '{"container_name": "my-nginx"}',
-    "remove-container": '{"container_name": "my-nginx", "force": true}',
-    "network-create": '{"name": "my-network", "driver": "bridge"}',
-    "network-remove": '{"name": "my-network"}',
-    "network-list": "{}",
-    "network-connect": '{"network": "my-network", "container": "my-nginx"}',
-    "network-disconnect": '{"network": "my-network", "container": "my-nginx"}',
-    "network-inspect": '{"name": "my-network"}',
-}
-AUDIT = '{"username": "admin", "tool_name": "create-container", "status": "success", "limit": 10}'
+TOOLS = dict(STORY)
 
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
