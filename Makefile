@@ -10,7 +10,7 @@ run: .venv/runtime  ## set up, then serve over HTTP and print what to paste into
 test: .venv/development check  ## set up, then lint, check types and run all tests
 	scripts/test-parts.sh
 	scripts/engine.sh
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadscope
 
 check: .venv/development
 	$(BIN)/ruff format --check .

@@ -19,7 +19,8 @@ RAW_WIRES = [(transport, era) for transport in ("stdio", "http") for era in ("le
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_left() -> Iterator[None]:
     yield
-    assert [name for pid, name in _children() if "server" in name] == []
+    ours = (" -m server ", "tests.protocol.throwaway_server")
+    assert [command for _, command in _children() if any(name in command for name in ours)] == []
 
 
 def _children() -> list[tuple[int, str]]:
