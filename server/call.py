@@ -56,8 +56,12 @@ class Answer:
     error: DockerMcpError | None = None
 
     def content(self) -> dict[str, Any]:
-        """Return the result as a JSON tree; what is not set is left out."""
-        return self.result.model_dump(mode="json", exclude_none=True) if self.result else {}
+        """Return the result as a JSON tree, an empty one for an error."""
+        return self.result.content if self.result else {}
+
+    def text(self) -> str:
+        """Return the result as compact JSON, an empty object for an error."""
+        return self.result.text.decode() if self.result else "{}"
 
 
 @dataclass(slots=True)

@@ -94,10 +94,9 @@ class McpServer:
             answer = await self.dispatcher.dispatch(params.name, params.arguments, self._caller(ctx, progress))
         if answer.error:
             return _tool_error(answer.command_id, answer.error)
-        content = answer.content()
         return types.CallToolResult(
-            content=[types.TextContent(type="text", text=orjson.dumps(content).decode())],
-            structured_content=content,
+            content=[types.TextContent(type="text", text=answer.text())],
+            structured_content=answer.content(),
             meta={COMMAND_ID_META: answer.command_id},
         )
 
@@ -107,7 +106,7 @@ class McpServer:
         if answer.error:
             raise MCPError(types.INVALID_PARAMS, answer.error.describe(), {"command_id": answer.command_id})
         tool = self.dispatcher.catalogue.find(params.name, Surface.PROMPT)
-        text = f"{tool.title} as JSON:\n{orjson.dumps(answer.content()).decode()}"
+        text = f"{tool.title} as JSON:\n{answer.text()}"
         message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
         return types.GetPromptResult(
             description=tool.description, messages=[message], meta={COMMAND_ID_META: answer.command_id}

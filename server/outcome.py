@@ -3,8 +3,6 @@
 import logging
 from typing import Final
 
-import orjson
-
 from domain.canonical import JSON, NotCanonicalError, canonical_json, sha256_hex
 from domain.catalogue.tool import Command, Effect, Result
 from domain.errors import DockerMcpError
@@ -68,14 +66,13 @@ def _outcome(job: Job, happened: Happened, duration_us: int) -> Event:
 
 
 def _succeeded(job: Job, happened: Happened, result: Result, duration_us: int) -> CommandSucceeded:
-    tree: JSON = result.model_dump(mode="json", exclude_none=True)
-    encoded = orjson.dumps(tree, option=orjson.OPT_SORT_KEYS)
-    kept = job.tool.effect is not Effect.READ and len(encoded) <= MOST_RESULT_BYTES and _is_canonical(tree)
+    size = len(result.text)
+    kept = job.tool.effect is not Effect.READ and size <= MOST_RESULT_BYTES and _is_canonical(result.content)
     return CommandSucceeded(
         summary=job.summary,
-        result=tree if kept else None,
-        result_sha256=sha256_hex(encoded),
-        result_bytes=len(encoded),
+        result=result.content if kept else None,
+        result_sha256=sha256_hex(result.text),
+        result_bytes=size,
         touched=result.touched(),
         state_after=happened.state_after,
         duration_us=duration_us,

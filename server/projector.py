@@ -89,6 +89,7 @@ class Projector:
     async def _look(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Look while the record is being written; without a record nobody hears what was seen."""
         looking = asyncio.create_task(self._apply_timed(job, ()))
+        await asyncio.sleep(0)  # lets it begin: the engine takes longer than the log
         try:
             await self._record_before(job, events, data_key)
         except BaseException:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+import orjson
 import requests
 from docker import APIClient, errors
 from docker.utils import kwargs_from_env, parse_host
@@ -23,6 +24,12 @@ class EngineClient(APIClient):
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Verify with the file of DOCKER_CERT_PATH, which REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE would replace."""
         return super().merge_environment_settings(url, proxies, stream, self.verify if verify is None else verify, cert)
+
+    def _result(self, response: requests.Response, json: bool = False, binary: bool = False) -> Any:
+        if not json:
+            return super()._result(response, json, binary)  # type: ignore[misc]
+        self._raise_for_status(response)  # type: ignore[attr-defined]
+        return orjson.loads(response.content)
 
     def _set_request_timeout(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         return {**kwargs, "timeout": kwargs.get("timeout") or self.timeout}
@@ -118,7 +125,10 @@ class Engine:
                 "DOCKER_HOST by ssh:// is not supported", hint="forward the socket: ssh -L /tmp/d.sock:/run/docker.sock"
             )
         with explained():
-            return EngineClient(address, "auto", self.timeout_s, tls, max_pool_size=self._connections)
+            client = EngineClient(address, "auto", self.timeout_s, tls, max_pool_size=self._connections)
+        if client.base_url.startswith("http+docker://"):  # a socket: no proxy and no netrc to look for at each request
+            client.trust_env = False
+        return client
 
 
 class EngineObserver:

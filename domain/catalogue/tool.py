@@ -13,10 +13,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from domain.canonical import is_storable
+from domain.canonical import JSON, is_storable
 from domain.catalogue.recognise import Recogniser
 from domain.errors import InvalidArgumentsError, UnknownToolError
 from domain.objects import Kind, ObjectRef, ObjectState, column_name
@@ -62,6 +63,16 @@ class Result(BaseModel):
     """What a tool answers. Never holds a secret value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @cached_property
+    def content(self) -> dict[str, JSON]:
+        """The result as a JSON tree; what is not set is left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @cached_property
+    def text(self) -> bytes:
+        """The result as the bytes that the caller reads and the log digests: compact JSON with sorted keys."""
+        return orjson.dumps(self.content, option=orjson.OPT_SORT_KEYS)
 
     def touched(self) -> tuple[ObjectRef, ...]:
         """Return the objects that the command made, beyond those it was aimed at."""
