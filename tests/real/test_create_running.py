@@ -81,6 +81,8 @@ async def test_a_container_whose_health_check_fails_is_told_as_unhealthy(
     await call("create-container", image=image, name=name(), command=SLEEP, health_check=check)
     await eventually(lambda: engine.inspect_container(name())["State"]["Health"]["Status"] == "unhealthy")
     assert (await call("inspect-container", container_name=name()))["health"] == "unhealthy"
+    row = next(row for row in (await call("list-containers"))["containers"] if row["name"] == name())
+    assert row["status"].endswith("(unhealthy)"), "told unasked, since the state alone says running"
 
 
 async def test_limits_are_told_as_the_engine_holds_them(
