@@ -5,11 +5,13 @@ BIN := .venv/bin
 
 run: .venv/runtime  ## set up, then serve over HTTP and print what to paste into a client
 	scripts/engine.sh
+	-scripts/compose.sh
 	$(BIN)/docker-mcp http
 
 test: .venv/development check  ## set up, then lint, check types and run all tests
 	scripts/test-parts.sh
 	scripts/engine.sh
+	scripts/compose.sh
 	$(BIN)/pytest -n 3 --dist loadscope
 
 check: .venv/development
@@ -21,6 +23,7 @@ check: .venv/development
 benchmark: .venv/development  ## print the speed table, each figure beside its floor
 	scripts/test-parts.sh
 	scripts/engine.sh
+	scripts/compose.sh
 	$(BIN)/python -m tests.benchmarks
 
 docs: .venv/development  ## write the reference pages from the declarations

@@ -98,6 +98,10 @@ class AesEnvelope:
             }
         }
 
+    def digest(self, value: str) -> dict[str, object]:
+        text = value.encode()
+        return {SEALED_KEY: {"f": self._sealer.mac(text)[:32], "bytes": len(text)}}
+
     @property
     def data_key(self) -> DataKey | None:
         return self._sealer.wrap(self._command_id, self._key) if self._sealed else None

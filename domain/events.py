@@ -56,6 +56,21 @@ class CommandRejected(Event):
     message: str
 
 
+class CommandPlanned(Event):
+    """What the command will do, worked out from its arguments: JSON text in as many parts as it needs.
+
+    ``plan_sha256`` is the digest of the whole text. Values that may be secrets are sealed in it.
+    """
+
+    type = "command.planned"
+
+    summary: str
+    part: int
+    parts: int
+    text: str
+    plan_sha256: str
+
+
 class CommandAuthorized(Event):
     """The policy allows the command."""
 
@@ -91,6 +106,7 @@ class ExecutionStarted(Event):
     attempt: int = 1
     engine: str | None = None
     pinned: tuple[ObjectState, ...] = ()
+    planned: dict[str, JSON] | None = None
     not_after_ms: int
     settle_s: int
 
@@ -179,6 +195,7 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     event.type: event
     for event in (
         CommandReceived,
+        CommandPlanned,
         CommandRejected,
         CommandAuthorized,
         CommandDenied,

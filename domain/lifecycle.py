@@ -39,7 +39,10 @@ _ENDED: Final[frozenset[str]] = frozenset()
 
 TRANSITIONS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"command.received"}),
-    "command.received": frozenset({"command.rejected", "command.denied", "command.authorized"}),
+    "command.received": frozenset(
+        {"command.planned", "command.rejected", "command.denied", "command.authorized", "command.cancelled"}
+    ),
+    "command.planned": frozenset({"command.planned", "command.denied", "command.authorized", "command.cancelled"}),
     "command.authorized": frozenset({"execution.started", "command.cancelled"}),
     "execution.started": frozenset({"command.succeeded", "command.failed", "command.unknown"}),
     "command.unknown": frozenset({"command.succeeded", "command.failed"}),

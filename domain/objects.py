@@ -13,6 +13,7 @@ class Kind(StrEnum):
     CONTAINER = "container"
     NETWORK = "network"
     IMAGE = "image"
+    STACK = "stack"
 
 
 class ObjectRef(BaseModel):

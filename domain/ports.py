@@ -68,6 +68,10 @@ class Envelope(Protocol):
         """Return the sealed form of ``value``, bound to the command and to ``place``."""
         ...
 
+    def digest(self, value: str) -> dict[str, object]:
+        """Return a keyed digest of ``value`` in the sealed form: it is recognised again, but not read."""
+        ...
+
     @property
     def data_key(self) -> DataKey | None:
         """The wrapped key to store with the command; None if nothing was sealed."""
@@ -98,7 +102,7 @@ class Observer(Protocol):
         ...
 
     def observe(self, ref: ObjectRef) -> ObjectState | None:
-        """Return the object as it is now, by its id (an image: by its name); None if it does not exist."""
+        """Return the object as it is now, by its id (an image, a stack: by its name); None if it does not exist."""
         ...
 
     def made_by(self, kind: Kind, command_id: str) -> list[ObjectState]:

@@ -19,13 +19,21 @@ class SecretField:
     """Marks a field whose values are sealed before they are recorded."""
 
 
+class DigestedField(SecretField):
+    """Marks a secret field of which only a keyed digest is recorded, because what is made of it is recorded instead."""
+
+
 SECRET: Final = SecretField()
+DIGESTED: Final = DigestedField()
 
 SEALED_KEY: Final = "$sealed"
 SEALED_MARK: Final = "«sealed»"
 
 Seal = Callable[[str, str], JSON]
 """Takes the place of a value (a JSON Pointer, RFC 6901) and the value; returns what the log keeps of it."""
+
+Digest = Callable[[str], JSON]
+"""Takes a value; returns what the log keeps of it when it can be recognised but not read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +45,15 @@ class DataKey:
     wrapped: str
 
 
-def argument_tree(command: BaseModel, seal: Seal) -> dict[str, JSON]:
+def argument_tree(command: BaseModel, seal: Seal, digest: Digest | None = None) -> dict[str, JSON]:
     """Return the command's arguments as canonical JSON: maps with free keys as sorted lists of pairs, None left out.
 
-    ``seal`` is applied to every value of a secret field.
+    ``seal`` is applied to every value of a secret field, ``digest`` (without one, ``seal``) to those of which only a
+    digest is wanted.
     """
-    return _model_tree(command, seal, "", secret=False)
+    digested = digested_fields(type(command)) if digest else frozenset()
+    tree = _model_tree(command, seal, "", secret=False, without=digested)
+    return tree | {name: digest(getattr(command, name)) for name in digested if digest}
 
 
 def clear(_place: str, value: str) -> JSON:
@@ -50,11 +61,23 @@ def clear(_place: str, value: str) -> JSON:
     return value
 
 
+def pointer(*steps: str) -> str:
+    """Return the JSON Pointer (RFC 6901) of a path."""
+    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
+
+
 @cache
 def secret_fields(model: type[BaseModel]) -> frozenset[str]:
     """Return the names of the secret fields of a command model."""
     hints = get_type_hints(model, include_extras=True)
     return frozenset(name for name in model.model_fields if _is_secret(hints[name]))
+
+
+@cache
+def digested_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the fields of a command model of which only a digest is recorded."""
+    hints = get_type_hints(model, include_extras=True)
+    return frozenset(name for name in model.model_fields if DIGESTED in get_args(hints[name]))
 
 
 @cache
@@ -75,7 +98,7 @@ def hide_sealed(tree: JSON) -> JSON:
 
 def _is_secret(hint: Any) -> bool:
     parts = get_args(hint)
-    return SECRET in parts or any(_is_secret(part) for part in parts)
+    return SECRET in parts or DIGESTED in parts or any(_is_secret(part) for part in parts)
 
 
 def _is_revealing(hint: Any) -> bool:
@@ -84,12 +107,14 @@ def _is_revealing(hint: Any) -> bool:
     return _is_secret(hint) or any(_is_revealing(part) for part in get_args(hint))
 
 
-def _model_tree(model: BaseModel, seal: Seal, place: str, *, secret: bool) -> dict[str, JSON]:
+def _model_tree(
+    model: BaseModel, seal: Seal, place: str, *, secret: bool, without: frozenset[str] = frozenset()
+) -> dict[str, JSON]:
     hidden = secret_fields(type(model))
     return {
         name: _tree(value, seal, f"{place}/{name}", secret=secret or name in hidden)
         for name in type(model).model_fields
-        if (value := getattr(model, name)) is not None
+        if name not in without and (value := getattr(model, name)) is not None
     }
 
 
@@ -99,7 +124,7 @@ def _tree(value: Any, seal: Seal, place: str, *, secret: bool) -> JSON:
             return _model_tree(value, seal, place, secret=secret)
         case Mapping():
             pairs = sorted((str(key), item) for key, item in value.items())
-            return [[key, _tree(item, seal, f"{place}/{_escaped(key)}", secret=secret)] for key, item in pairs]
+            return [[key, _tree(item, seal, place + pointer(key), secret=secret)] for key, item in pairs]
         case list() | tuple():
             return [_tree(item, seal, f"{place}/{index}", secret=secret) for index, item in enumerate(value)]
         case Enum():
@@ -112,7 +137,3 @@ def _tree(value: Any, seal: Seal, place: str, *, secret: bool) -> JSON:
             return seal(place, str(value))
         case _:
             return value
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")

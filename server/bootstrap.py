@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from domain.catalogue import CATALOGUE
 from domain.catalogue.audit import AuditTrail
 from domain.catalogue.containers import Containers
 from domain.catalogue.networks import Networks
+from domain.catalogue.stacks import Stacks
 from domain.catalogue.system import Images, System
 from domain.catalogue.tool import Catalogue
 from domain.errors import ConfigurationError, DockerMcpError, LogUnavailableError
@@ -51,8 +52,9 @@ def now_ms() -> int:
 class DockerAdapters:
     """The adapters of one engine. Docker's client is imported when the first of them is needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, recorded_stacks: Callable[[], Any]) -> None:
         self._settings = settings
+        self._recorded_stacks = recorded_stacks
 
     @cached_property
     def engine(self) -> Any:
@@ -64,15 +66,18 @@ class DockerAdapters:
         )
 
     def close(self) -> None:
-        """Close the connections to the engine, if there are any."""
+        """End what still runs, and close the connections to the engine, if there are any."""
+        if "compose" in self.__dict__:
+            self.compose.close()
         if "engine" in self.__dict__:
             self.engine.close()
 
     @cached_property
     def observer(self) -> Observer:
+        from adapters.compose.observe import observe_stack
         from adapters.docker.engine import EngineObserver
 
-        return EngineObserver(self.engine)
+        return EngineObserver(self.engine, observe_stack)
 
     @cached_property
     def images(self) -> Any:
@@ -91,6 +96,21 @@ class DockerAdapters:
         from adapters.docker.networks import DockerNetworks
 
         return DockerNetworks(self.engine)
+
+    @cached_property
+    def compose(self) -> Any:
+        from adapters.compose.runner import ComposeRunner
+
+        settings = self._settings
+        return ComposeRunner(settings.DOCKER_MCP_COMPOSE, settings.docker_environment, settings.state_dir / "stacks")
+
+    @cached_property
+    def stacks(self) -> Any:
+        from adapters.compose.stacks import ComposeStacks
+
+        return ComposeStacks(
+            self.engine, self.images, self.compose, self._recorded_stacks(), self._settings.compose_roots
+        )
 
     @cached_property
     def system(self) -> Any:
@@ -127,7 +147,7 @@ class Application:
         self.principal = local_principal(settings.role)
         location = Location.parse(settings.database_url)
         self.store = SqlEventStore(location, now_ms, self.executor, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
-        self.docker = DockerAdapters(settings)
+        self.docker = DockerAdapters(settings, lambda: self._recorded_stacks)
         self._engine_workers = Workers("engine", settings.DOCKER_MCP_ENGINE_WORKERS)
         self._log_workers = Workers("log", _LOG_WORKERS)
         self.journal = Journal(self.store, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
@@ -178,7 +198,7 @@ class Application:
             logger.error("%s", error.describe())
         self._started = True
         self.recovery.start()
-        threading.Thread(target=self._meet_engine, name="engine-hello", daemon=True).start()
+        threading.Thread(target=self._meet_docker, name="docker-hello", daemon=True).start()
 
     async def stop(self, reason: str) -> bool:
         """Let running commands finish within the grace period, record the stop, close the log.
@@ -222,6 +242,7 @@ class Application:
         ports: dict[type, Bound] = {
             Containers: Bound(lambda: docker.containers, self._engine_workers),
             Networks: Bound(lambda: docker.networks, self._engine_workers),
+            Stacks: Bound(lambda: docker.stacks, self._engine_workers),
             Images: Bound(lambda: docker.images, self._engine_workers),
             System: Bound(lambda: docker.system, self._engine_workers),
             AuditTrail: Bound(lambda: self._audit_trail, self._log_workers),
@@ -234,12 +255,26 @@ class Application:
 
         return SqlAuditTrail(self.store.reader)
 
+    @cached_property
+    def _recorded_stacks(self) -> Any:
+        from adapters.store.recorded_stacks import SqlRecordedStacks
+
+        return SqlRecordedStacks(self.store.reader)
+
+    def _meet_docker(self) -> None:
+        """Learn what the first call would wait for: the engine's id, recorded with every execution, and Compose."""
+        meetings: tuple[Callable[[], Any], ...] = (self._meet_engine, self._meet_compose)
+        for meet in meetings:
+            try:
+                meet()
+            except DockerMcpError as error:
+                logger.warning("%s", error.describe())
+
     def _meet_engine(self) -> None:
-        """Learn the engine's id, which is recorded with every execution, before the first call needs it."""
-        try:
-            self.docker.engine.identify()
-        except DockerMcpError as error:
-            logger.warning("%s", error.describe())
+        self.docker.engine.identify()
+
+    def _meet_compose(self) -> None:
+        self.docker.compose.version()
 
     def _own(self, event: Event) -> NewEvent:
         return NewEvent(

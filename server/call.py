@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from domain.catalogue.tool import AnyTool, Command, Result
+from domain.catalogue.tool import AnyTool, Command, Plan, Result
 from domain.command_stream import CommandStream
 from domain.errors import DockerMcpError
 from domain.principal import Principal
@@ -33,13 +33,18 @@ class Caller:
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """A command that the policy allows, while it is carried out."""
+    """A command that the policy allows, while it is carried out.
+
+    ``recorded`` is its stream as far as the log holds it, None while the log holds nothing of it.
+    """
 
     tool: AnyTool
     command: Command
     summary: str
     stream: CommandStream
     caller: Caller
+    plan: Plan | None = None
+    recorded: CommandStream | None = None
     cancel_requested: bool = False
 
     @property

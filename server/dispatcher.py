@@ -23,7 +23,7 @@ from domain.events import (
     CommandRejected,
 )
 from domain.policy import Decision, Policy
-from domain.ports import NewId, Sealer
+from domain.ports import Envelope, NewId, Sealer
 from domain.secrets import DataKey, argument_tree, clear
 from domain.text import column_text, optional_column_text
 from server.call import Answer, Caller, Job
@@ -74,17 +74,17 @@ class Dispatcher:
             tool_name = tool.name
             command = tool.parse(arguments or {})
             self._refuse_if_full()
-            received, data_key = self._received(command_id, tool, command, caller)
+            received, envelope = self._received(command_id, tool, command, caller)
         except DockerMcpError as error:
             return await self._reject(command_id, tool_name, arguments, caller, error)
         except Exception as error:  # noqa: BLE001 (also such a call is recorded)
             return await self._reject(command_id, tool_name, arguments, caller, unexpected(error, tool_name))
         stream = self._stream(command_id, tool.name, caller, tool.object_name(command))
         job = Job(tool=tool, command=command, summary=received.summary, stream=stream, caller=caller)
-        decision = self._policy.decide(caller.principal, tool.effect)
+        decision = self._policy.decide(caller.principal, tool.effect_of(command))
         if not decision.allowed:
-            return await self._deny(job, received, decision, data_key)
-        task = asyncio.create_task(self._carry_out(job, received, decision, data_key))
+            return await self._deny(job, received, decision, envelope.data_key)
+        task = asyncio.create_task(self._carry_out(job, received, decision, envelope))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
@@ -112,12 +112,15 @@ class Dispatcher:
         _, unfinished = await asyncio.wait(self._running, timeout=max(0, self._grace_ends - now))
         return len(unfinished)
 
-    async def _carry_out(
-        self, job: Job, received: CommandReceived, decision: Decision, data_key: DataKey | None
-    ) -> Answer:
+    async def _carry_out(self, job: Job, received: CommandReceived, decision: Decision, envelope: Envelope) -> Answer:
+        events, data_key = [job.stream.add(received)], envelope.data_key
+        if job.tool.prepare:
+            planned = await self._projector.prepare(job, events, data_key, envelope.seal)
+            if isinstance(planned, Answer):
+                return planned
+            events, data_key = planned, None if data_key else envelope.data_key
         authorized = CommandAuthorized(rule=decision.rule, policy_digest=self._policy.digest)
-        events = [job.stream.add(received), job.stream.add(authorized)]
-        return await self._projector.run(job, events, data_key)
+        return await self._projector.run(job, [*events, job.stream.add(authorized)], data_key)
 
     async def _deny(self, job: Job, received: CommandReceived, decision: Decision, data_key: DataKey | None) -> Answer:
         denied = CommandDenied(
@@ -158,9 +161,9 @@ class Dispatcher:
 
     def _received(
         self, command_id: str, tool: AnyTool, command: Command, caller: Caller
-    ) -> tuple[CommandReceived, DataKey | None]:
+    ) -> tuple[CommandReceived, Envelope]:
         envelope = self._sealer.envelope(command_id)
-        arguments: dict[str, JSON] = argument_tree(command, envelope.seal)
+        arguments: dict[str, JSON] = argument_tree(command, envelope.seal, envelope.digest)
         try:
             size = len(canonical_json(arguments))
             mac = self._sealer.mac(canonical_json(argument_tree(command, clear)))
@@ -180,7 +183,7 @@ class Dispatcher:
             client_version=optional_column_text(caller.client_version),
             executor=self._executor,
         )
-        return received, envelope.data_key
+        return received, envelope
 
     def _stream(self, command_id: str, tool_name: str, caller: Caller, object_name: str | None) -> CommandStream:
         context = CommandContext(

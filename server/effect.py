@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from domain.catalogue.tool import Effect, Result, Run
+from domain.catalogue.tool import Effect, Plan, Result, Run
 from domain.errors import DockerMcpError, EngineError, NotFoundError
 from domain.objects import Kind, ObjectRef, ObjectState
 from domain.ports import Clock, Observer
@@ -44,6 +44,14 @@ class EffectRunner:
         """Return the engine's own id if it is known."""
         return self._observer().engine_id()
 
+    async def prepare(self, job: Job) -> Plan:
+        """Return what the command will do.
+
+        Raises:
+            DockerMcpError: if its arguments do not allow that.
+        """
+        return await self._workers(job).run(lambda: self._prepare(job))
+
     async def pin(self, job: Job) -> tuple[ObjectState, ...]:
         """Return the objects that the command's arguments name.
 
@@ -64,6 +72,16 @@ class EffectRunner:
 
     def _workers(self, job: Job) -> Workers:
         return self._ports[job.tool.port].workers
+
+    def _prepare(self, job: Job) -> Plan:
+        try:
+            adapter = self._ports[job.tool.port].adapter()
+            plan: Plan = getattr(adapter, job.tool.prepare.__name__)(job.command)  # type: ignore[union-attr]
+        except DockerMcpError:
+            raise
+        except Exception as error:
+            raise unexpected(error, f"plan of command {job.command_id} ({job.tool.name})") from error
+        return plan
 
     def _pin(self, job: Job) -> tuple[ObjectState, ...]:
         observer, states = self._observer(), []
@@ -93,6 +111,7 @@ class EffectRunner:
                 command_id=job.command_id,
                 principal=job.stream.context.principal,
                 pinned=pinned,
+                plan=job.plan,
                 progress=progress,
                 before_change=before_change,
             )

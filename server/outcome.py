@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from domain.canonical import JSON, NotCanonicalError, canonical_json, sha256_hex
-from domain.catalogue.tool import Command, Effect, Result
+from domain.catalogue.tool import Effect, Result
 from domain.errors import DockerMcpError
 from domain.events import MAX_DATA_BYTES, CommandFailed, CommandSucceeded, CommandUnknown, Event
 from domain.secrets import SEALED_MARK, argument_tree
@@ -15,7 +15,7 @@ from server.effect import Happened
 MOST_RESULT_BYTES: Final = 16 * 1024
 """Most bytes of a result that the log keeps; of a larger one it keeps digest and size."""
 
-_MESSAGE_LIMIT: Final = 1024
+MESSAGE_LIMIT: Final = 1024
 _SHORTEST_SECRET: Final = 4
 """Shorter values are not looked for in messages: they would mask ordinary words."""
 
@@ -40,7 +40,7 @@ def outcome_event(job: Job, happened: Happened, duration_us: int) -> Event:
 def _outcome(job: Job, happened: Happened, duration_us: int) -> Event:
     if happened.error is None and happened.result is not None:
         return _succeeded(job, happened, happened.result, duration_us)
-    error = happened.error = _masked(happened.error or DockerMcpError("no result"), job.command)
+    error = happened.error = _masked(happened.error or DockerMcpError("no result"), job)
     if error.applied == "unknown" and not happened.change_asked:
         error.hint = "nothing was changed; call again"
     uncertain = error.applied == "unknown" or error.code == "internal_error"
@@ -88,7 +88,7 @@ def _is_canonical(tree: JSON) -> bool:
     return True
 
 
-def _masked(error: DockerMcpError, command: Command) -> DockerMcpError:
+def _masked(error: DockerMcpError, job: Job) -> DockerMcpError:
     """Replace the command's secrets in the message: the engine may have quoted them."""
     secrets: set[str] = set()
 
@@ -96,10 +96,12 @@ def _masked(error: DockerMcpError, command: Command) -> DockerMcpError:
         secrets.add(value)
         return None
 
-    argument_tree(command, collect)
+    argument_tree(job.command, collect)
+    if job.plan:
+        job.plan.sealed(collect)
     message = error.message
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             message = message.replace(secret, SEALED_MARK)
-    error.args = (column_text(message, _MESSAGE_LIMIT),)
+    error.args = (column_text(message, MESSAGE_LIMIT),)
     return error

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from domain.catalogue.tool import Effect
-from domain.command_stream import CommandStream
 from domain.errors import (
     CancelledCallError,
     ConcurrentAppendError,
@@ -18,14 +17,23 @@ from domain.errors import (
     LogUnavailableError,
     OutcomeNotRecordedError,
 )
-from domain.events import CommandCancelled, CommandFailed, Event, ExecutionStarted, NewEvent
+from domain.events import (
+    CommandCancelled,
+    CommandFailed,
+    CommandRejected,
+    Event,
+    ExecutionStarted,
+    NewEvent,
+)
 from domain.objects import ObjectState, column_name
+from domain.plan_record import plan_events
 from domain.ports import Clock, Observer
-from domain.secrets import DataKey
+from domain.secrets import DataKey, Seal
+from domain.text import column_text
 from server.call import Answer, Job
 from server.effect import Bound, EffectRunner, Happened
 from server.journal import Journal
-from server.outcome import outcome_event
+from server.outcome import MESSAGE_LIMIT, outcome_event
 from server.workers import KeyedLocks
 
 _LOST_RACE: Final = "another server has settled this command; get-command shows its outcome"
@@ -59,6 +67,25 @@ class Projector:
         self._executor = executor
         self._on_unknown = on_unknown
         self._locks = KeyedLocks()
+
+    async def prepare(
+        self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None, seal: Seal
+    ) -> Answer | list[NewEvent]:
+        """Record ``events`` and work out the command's plan; return what records it, or the refusal of the command."""
+        try:
+            await self._record_before(job, events, data_key)
+        except (LogUnavailableError, ConcurrentAppendError) as error:
+            return Answer(job.command_id, error=error)
+        try:
+            job.plan = await self._effects.prepare(job)
+            planned = plan_events(job.plan, job.summary, seal)
+        except DockerMcpError as error:
+            rejected = CommandRejected(
+                summary=job.summary, code=error.code, message=column_text(error.message, MESSAGE_LIMIT)
+            )
+            await self._journal.append_outcome(job.stream.add(rejected))
+            return Answer(job.command_id, error=error)
+        return [job.stream.add(event) for event in planned]
 
     async def run(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Record ``events``, carry out the command and record its outcome; return what the caller may hear."""
@@ -112,14 +139,11 @@ class Projector:
             return await self._apply(job, pinned)
 
     async def _start(self, job: Job, pinned: tuple[ObjectState, ...]) -> None:
-        before = job.stream.copy()
         object_name = column_name(pinned[0].kind, pinned[0].name) if pinned else None
         started = job.stream.add(self._started(job, pinned), object_name=object_name)
-        await self._record_before(job, [started], None, before=before)
+        await self._record_before(job, [started], None)
 
-    async def _record_before(
-        self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None, before: CommandStream | None = None
-    ) -> None:
+    async def _record_before(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> None:
         """Record what precedes an effect; if that fails, see to it that the command does not stay open in the log."""
         try:
             await self._journal.append(events, data_key)
@@ -127,11 +151,12 @@ class Projector:
             endings = []
             if isinstance(error, LogInDoubtError):
                 endings.append(job.stream.add(_not_done(job, error)))
-            if before:
-                endings.append(before.add(CommandCancelled(summary=job.summary, reason=error.message)))
+            if job.recorded:
+                endings.append(job.recorded.add(CommandCancelled(summary=job.summary, reason=error.message)))
             if endings:
                 self._journal.settle(endings)
             raise
+        job.recorded = job.stream.copy()
 
     async def _apply(self, job: Job, pinned: tuple[ObjectState, ...]) -> Answer:
         return await self._record(job, *await self._apply_timed(job, pinned))
@@ -143,7 +168,7 @@ class Projector:
 
     async def _record(self, job: Job, happened: Happened, duration_us: int = 0) -> Answer:
         event = outcome_event(job, happened, duration_us)
-        made = happened.result.touched()[:1] if happened.result else ()
+        made = happened.result.touched()[:1] if happened.result and job.tool.creates else ()
         object_name = column_name(made[0].kind, made[0].name) if made else None
         try:
             in_time = await self._journal.append_outcome(job.stream.add(event, object_name=object_name))
@@ -171,6 +196,7 @@ class Projector:
             executor=self._executor,
             engine=self._effects.engine_id(),
             pinned=pinned,
+            planned=dict(job.plan.facts) if job.plan else None,
             not_after_ms=self._clock() + (job.tool.limit_s + settle_s) * 1000,
             settle_s=settle_s,
         )

@@ -127,6 +127,7 @@ class Recovery:
             before=execution.pinned,
             now=tuple(observer.observe(state.ref) for state in execution.pinned),
             made=tuple(observer.made_by(tool.creates.kind, command_id)) if tool.creates else (),
+            planned=execution.planned,
         )
 
     async def _patiently(self, question: Callable[[], Any]) -> Any:

@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     DOCKER_MCP_SHUTDOWN_GRACE_S: Annotated[
         float, Field(ge=0, le=300, description="Seconds that running commands get to finish when the server stops.")
     ] = 8.0
+    DOCKER_MCP_COMPOSE: Annotated[
+        str | None, Field(description="The Compose v2 plugin's binary; looked for where Docker does.")
+    ] = None
+    DOCKER_MCP_COMPOSE_ROOTS: Annotated[
+        str | None,
+        Field(description="Directories, separated by colons, below which a `compose_file` may be read; none."),
+    ] = None
     DOCKER_HOST: Annotated[str | None, Field(description="The engine: unix:///… or tcp://…; the local socket.")] = None
     DOCKER_TLS_VERIFY: Annotated[str | None, Field(description="Not empty: talk TLS to the engine and verify it.")] = (
         None
@@ -68,15 +75,17 @@ class Settings(BaseSettings):
 
     @property
     def state_dir(self) -> Path:
-        given = self.DOCKER_MCP_STATE_DIR or platformdirs.user_state_path(APPLICATION)
-        # No shell expands what stands in a client's configuration; Path.expanduser would raise for an unknown user.
-        return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111
+        return _expanded(self.DOCKER_MCP_STATE_DIR or platformdirs.user_state_path(APPLICATION))
 
     @property
     def database_url(self) -> str:
         if self.DOCKER_MCP_DATABASE_URL:
             return self.DOCKER_MCP_DATABASE_URL.get_secret_value()
         return f"sqlite:///{quote(str(self.state_dir / 'ledger.db'))}"
+
+    @property
+    def compose_roots(self) -> tuple[Path, ...]:
+        return tuple(map(_expanded, filter(None, (self.DOCKER_MCP_COMPOSE_ROOTS or "").split(os.pathsep))))
 
     @property
     def sealing_key(self) -> str | None:
@@ -121,6 +130,11 @@ def load_settings(*, use_working_directory: bool = False, **overrides: object) -
         raise ConfigurationError(f"the .env file cannot be read: {error.filename}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError("the .env file cannot be read: it is not UTF-8 text") from None
+
+
+def _expanded(path: str | Path) -> Path:
+    # No shell expands what stands in a client's configuration; Path.expanduser would raise for an unknown user.
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
 
 
 def _limits(name: str) -> str:

@@ -67,13 +67,14 @@ class DockerContainers:
     def logs(self, command: GetLogs, run: Run) -> Logs:
         asked = _ENTRIES_SEARCHED if command.grep else command.tail + command.max_bytes // ENTRY_BYTES + 2
         newest = NewestLines(command.tail, command.max_bytes, command.grep.encode() if command.grep else b"")
+        now_ms = time.time_ns() // 1_000_000
         with explained(Kind.CONTAINER):
             chunks = self._engine.log_chunks(
                 run.target(Kind.CONTAINER).id,
                 timestamps=command.timestamps,
                 tail=asked,
-                since=_seconds(command.since),
-                until=_seconds(command.until),
+                since=seconds_of(command.since, now_ms),
+                until=seconds_of(command.until, now_ms),
             )
             newest.read(chunks)
         lines = newest.lines()
@@ -141,11 +142,9 @@ class DockerContainers:
         )
 
 
-def _seconds(moment_text: str | None) -> float | None:
+def seconds_of(moment_text: str | None, now_ms: int) -> float | None:
     """Return a moment as the engine takes it; it knows none before 1970, and nothing was logged then."""
-    if moment_text is None:
-        return None
-    return max(0.001, parse_moment_ms(moment_text, time.time_ns() // 1_000_000) / 1000)
+    return None if moment_text is None else max(0.001, parse_moment_ms(moment_text, now_ms) / 1000)
 
 
 def _place(entry: dict[str, Any]) -> tuple[int, str]:

@@ -17,6 +17,7 @@ _MOST_FACTS: Final = 128
 """How many networks the log keeps of one container, so that its state fits into an event."""
 _SAYS_NO_MORE: Final = re.compile(r"Up [^()]*|Created")
 """A status that repeats the state: no exit code, no health, no pause."""
+_EXITED: Final = re.compile(r"Exited \((\d+)\)")
 _NEVER: Final = "0001-01-01T00:00:00Z"
 """How the engine writes a time that has not come."""
 
@@ -62,6 +63,12 @@ def row(entry: dict[str, Any], fields: list[ContainerField]) -> ContainerRow:
         state=entry["State"],
         **told,
     )
+
+
+def exit_code_of(entry: Mapping[str, Any]) -> int | None:
+    """Return the exit code that a list entry tells in its status text, None of a container that has not ended."""
+    found = _EXITED.match(entry["Status"])
+    return int(found.group(1)) if found else None
 
 
 def _mount(mount: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The connection to one Docker Engine, and a look at its objects that changes nothing."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -132,14 +133,16 @@ class Engine:
 
 
 class EngineObserver:
-    """Looks at containers, networks and images. Satisfies ``domain.ports.Observer``."""
+    """Looks at containers, networks, images and stacks. Satisfies ``domain.ports.Observer``."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, stack: Callable[[Engine, str], ObjectState]) -> None:
+        """Take the engine, and what looks at a stack by its name."""
         self._engine = engine
         self._look: dict[Kind, Callable[[str], ObjectState]] = {
             Kind.CONTAINER: self._container,
             Kind.NETWORK: self._network,
             Kind.IMAGE: self._image,
+            Kind.STACK: partial(stack, engine),
         }
 
     def engine_id(self) -> str | None:
@@ -151,7 +154,7 @@ class EngineObserver:
 
     def observe(self, ref: ObjectRef) -> ObjectState | None:
         try:
-            return self.pin(ref.kind, ref.name if ref.kind is Kind.IMAGE else ref.id)
+            return self.pin(ref.kind, ref.name if ref.kind in (Kind.IMAGE, Kind.STACK) else ref.id)
         except NotFoundError:
             return None
 

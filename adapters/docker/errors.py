@@ -168,7 +168,7 @@ def explained_after_change(what: Kind) -> Iterator[None]:
 
 def pull_failure(text: str) -> EngineError:
     """Return the error for the text with which the engine gives up a pull."""
-    return _known(text) or EngineError(engine_text(text), code="pull_failed")
+    return known_error(text) or EngineError(engine_text(text), code="pull_failed")
 
 
 def engine_text(text: str) -> str:
@@ -181,7 +181,7 @@ def engine_text(text: str) -> str:
 
 def _from_answer(error: docker_errors.APIError, what: Kind | None) -> EngineError:
     text = str(error.explanation or error)
-    if known := _known(text):
+    if known := known_error(text):
         return known
     status = error.status_code or 500
     if status == 404:
@@ -193,7 +193,8 @@ def _from_answer(error: docker_errors.APIError, what: Kind | None) -> EngineErro
     return EngineError(engine_text(text))
 
 
-def _known(text: str) -> EngineError | None:
+def known_error(text: str) -> EngineError | None:
+    """Return the error for a sentence of the engine that is known, None for others."""
     for pattern, error, code, hint in _KNOWN:
         if re.search(pattern, text, re.IGNORECASE):
             return error(engine_text(text), code=code, hint=hint)

@@ -11,20 +11,24 @@ ENTRY_BYTES: Final = 16 * 1024
 class NewestLines:
     """Collects the lines that contain ``wanted``; forgets the oldest beyond ``most_lines`` or ``most_bytes`` of text.
 
+    The first ``stamp_bytes`` of a line, its time, are kept apart and not searched.
+
     Attributes:
         entries: how many entries of the engine's log were read.
         matched: how many lines contain ``wanted``.
         cut: whether of a kept line only the last part is kept.
     """
 
-    def __init__(self, most_lines: int, most_bytes: int, wanted: bytes = b"") -> None:
+    def __init__(self, most_lines: int, most_bytes: int, wanted: bytes = b"", *, stamp_bytes: int = 0) -> None:
         self._most_lines = most_lines
         self._most_bytes = most_bytes
         self._wanted = wanted
+        self._stamp_bytes = stamp_bytes
         self._window = max(most_bytes + len(b"\r"), len(wanted))
-        self._lines: deque[tuple[str, int]] = deque()
+        self._lines: deque[tuple[bytes, str, int]] = deque()
         self._bytes = 0
         self._part = b""  # the end of the line that is being read
+        self._stamp = b""
         self._length = 0
         self._found = False
         self.entries = 0
@@ -39,14 +43,20 @@ class NewestLines:
             for part in more:
                 self._end()
                 self._grow(part)
-        if self._length:
+        if self._length or self._stamp:
             self._end()
 
     def lines(self) -> list[str]:
         """Return the lines without their ends; bytes that are no UTF-8 show as U+FFFD."""
-        return [text for text, _ in self._lines]
+        return [text for _, text, _ in self._lines]
+
+    def stamped_lines(self) -> list[tuple[bytes, str]]:
+        """Return the lines, each with its stamp."""
+        return [(stamp, text) for stamp, text, _ in self._lines]
 
     def _grow(self, part: bytes) -> None:
+        if missing := self._stamp_bytes - len(self._stamp):
+            self._stamp, part = self._stamp + part[:missing], part[missing:]
         self._part += part
         self._length += len(part)
         if len(self._part) > self._window:
@@ -57,7 +67,7 @@ class NewestLines:
         self.entries += 1 + self._length // ENTRY_BYTES
         if self._found or self._wanted in self._part:
             self._keep(self._part.removesuffix(b"\r").decode(errors="replace"), cut=self._length > len(self._part))
-        self._part, self._length, self._found = b"", 0, False
+        self._part, self._stamp, self._length, self._found = b"", b"", 0, False
 
     def _keep(self, text: str, *, cut: bool) -> None:
         self.matched += 1
@@ -66,7 +76,7 @@ class NewestLines:
             encoded, cut = encoded[-self._most_bytes :], True
             text = encoded.decode(errors="ignore")
         self.cut = self.cut or cut
-        self._lines.append((text, len(encoded)))
+        self._lines.append((self._stamp, text, len(encoded)))
         self._bytes += len(encoded)
         while len(self._lines) > self._most_lines or self._bytes > self._most_bytes:
-            self._bytes -= self._lines.popleft()[1]
+            self._bytes -= self._lines.popleft()[2]

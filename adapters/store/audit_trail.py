@@ -1,15 +1,18 @@
 """Answers to "who did what": reads the log through its view ``audit_trail``."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Row, Table, Text, func, select
 
 from adapters.store.reader import EVENT, Reader
+from domain.canonical import JSON
 from domain.catalogue.audit import AuditEntry, AuditLogs, AuditPage, CommandEvent, CommandStory, GetCommand
 from domain.catalogue.tool import Run
 from domain.chain import timestamp
 from domain.errors import NotFoundError
-from domain.events import RecordedEvent
+from domain.events import CommandPlanned, RecordedEvent, decode
+from domain.plan_record import recorded_plan
 from domain.secrets import hide_sealed
 
 AUDIT_TRAIL: Final = Table(
@@ -44,6 +47,7 @@ class SqlAuditTrail:
             object=last.object,
             status=last.status or "authorized",
             purpose=last.purpose,
+            plan=hide_sealed(_plan(events)),
             events=[_told(event) for event in events],
         )
 
@@ -60,12 +64,17 @@ class SqlAuditTrail:
         return AuditPage(entries=[_entry(row) for row in rows], log_position=end - 1)
 
 
+def _plan(events: Sequence[RecordedEvent]) -> JSON:
+    decoded = (decode(event.type, event.data) for event in events if event.type == CommandPlanned.type)
+    return recorded_plan(event for event in decoded if isinstance(event, CommandPlanned))
+
+
 def _told(event: RecordedEvent) -> CommandEvent:
+    data = event.payload()
+    if event.type == CommandPlanned.type:
+        del data["text"]  # the whole plan is told once
     return CommandEvent(
-        position=event.position,
-        at=timestamp(event.occurred_at_ms),
-        type=event.type,
-        data=hide_sealed(event.payload()),
+        position=event.position, at=timestamp(event.occurred_at_ms), type=event.type, data=hide_sealed(data)
     )
 
 

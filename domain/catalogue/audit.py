@@ -50,7 +50,7 @@ class CommandEvent(Result):
 
 
 class CommandStory(Result):
-    """A command from its arrival to its latest event."""
+    """A command from its arrival to its latest event. ``plan`` is what it was to do, if worked out first."""
 
     command_id: str
     principal: str
@@ -59,6 +59,7 @@ class CommandStory(Result):
     object: str | None
     status: str
     purpose: str | None = None
+    plan: JSON = None
     events: list[CommandEvent]
 
 

@@ -22,12 +22,14 @@ class Evidence:
         before: the pinned objects as they were when the command started.
         now: the same objects as found now; None where the object is gone.
         made: the objects that carry the command's label.
+        planned: the facts of the command's plan, if it has one.
     """
 
     arguments: Mapping[str, JSON]
     before: tuple[ObjectState, ...]
     now: tuple[ObjectState | None, ...]
     made: tuple[ObjectState, ...] = ()
+    planned: Mapping[str, JSON] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Verdict:
 Recogniser = Callable[[Evidence], Verdict]
 
 
-def _about_existing(rule: Recogniser) -> Recogniser:
+def about_existing(rule: Recogniser) -> Recogniser:
     """Let ``rule`` judge only if its objects were found: a command that found none has asked nothing of the engine."""
 
     @wraps(rule)
@@ -73,7 +75,7 @@ def network_created(evidence: Evidence) -> Verdict:
     return Verdict("yes", "a network carries the command's label", tuple(made.ref for made in evidence.made))
 
 
-@_about_existing
+@about_existing
 def removed(evidence: Evidence) -> Verdict:
     """Judge by id: ids are never used again."""
     now = evidence.now[0]
@@ -84,7 +86,7 @@ def removed(evidence: Evidence) -> Verdict:
     return Verdict("no", "the object still exists")
 
 
-@_about_existing
+@about_existing
 def started(evidence: Evidence) -> Verdict:
     """Judge by the time of the last start."""
     before, now = evidence.before[0], evidence.now[0]
@@ -97,7 +99,7 @@ def started(evidence: Evidence) -> Verdict:
     return Verdict("no", "the container was not started")
 
 
-@_about_existing
+@about_existing
 def stopped(evidence: Evidence) -> Verdict:
     """Judge by the time of the last end; of a container that runs again nobody knows who ended it."""
     before, now = evidence.before[0], evidence.now[0]
@@ -111,7 +113,7 @@ def stopped(evidence: Evidence) -> Verdict:
     return Verdict("no", "the container still runs, as before")
 
 
-@_about_existing
+@about_existing
 def restarted(evidence: Evidence) -> Verdict:
     """Judge by the times of the last end and start; what a restart policy may have done is left to a person."""
     before, now = evidence.before[0], evidence.now[0]
@@ -126,7 +128,7 @@ def restarted(evidence: Evidence) -> Verdict:
     return Verdict("no", "the container runs as before")
 
 
-@_about_existing
+@about_existing
 def connected(evidence: Evidence) -> Verdict:
     """Judge by whether the container is in the network."""
     if None in evidence.now:
@@ -137,7 +139,7 @@ def connected(evidence: Evidence) -> Verdict:
     return Verdict("no", f"the container is {'not' if now is None else 'still'} in the network")
 
 
-@_about_existing
+@about_existing
 def disconnected(evidence: Evidence) -> Verdict:
     """Judge by whether the container is in the network; if it came back by another endpoint, nobody knows why."""
     if None in evidence.now:
@@ -150,7 +152,7 @@ def disconnected(evidence: Evidence) -> Verdict:
     return Verdict("no", f"the container is {'not' if now is None else 'still'} in the network")
 
 
-@_about_existing
+@about_existing
 def pulled(evidence: Evidence) -> Verdict:
     """Judge by the id behind the name; pulling again is harmless, so an unchanged image counts as not pulled."""
     before, now = evidence.before[0], evidence.now[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,7 +21,7 @@ from domain.canonical import JSON, is_storable
 from domain.catalogue.recognise import Recogniser
 from domain.errors import InvalidArgumentsError, UnknownToolError
 from domain.objects import Kind, ObjectRef, ObjectState, column_name
-from domain.secrets import revealing_fields
+from domain.secrets import Seal, revealing_fields
 from domain.text import column_text
 
 UNKNOWN_TOOL: Final = "_unknown"
@@ -79,6 +79,19 @@ class Result(BaseModel):
         return ()
 
 
+class Plan(Protocol):
+    """What a command will do, worked out from its arguments and recorded before it is decided."""
+
+    @property
+    def facts(self) -> Mapping[str, JSON]:
+        """What a recogniser needs to tell whether the effect is complete."""
+        ...
+
+    def sealed(self, seal: Seal) -> JSON:
+        """Return the plan as the log keeps it; ``seal`` is applied to every value that may be a secret."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What a port method learns of the command it carries out, besides its arguments.
@@ -90,6 +103,7 @@ class Run:
     command_id: str
     principal: str
     pinned: tuple[ObjectState, ...] = ()
+    plan: Plan | None = None
     progress: Callable[[int, int | None, str], None] = lambda _done, _total, _message: None
     """Tells the caller how far it has come: done, total (None: unknown), message. Any thread may call it."""
     before_change: Callable[[], None] = lambda: None
@@ -121,9 +135,13 @@ class Tool(Generic[P, C]):
         command: the model of its arguments; its docstring is the description that agents read.
         port: the Protocol that has ``apply``; the adapter registered for it does the work.
         apply: the method of ``port`` that carries out the command.
+        prepare: the method of ``port`` that works out what the command will do, without asking Docker for anything.
+            Its plan is recorded before the command is decided; the errors it raises reject the command.
         summary: one line for the audit trail; ``{field}`` stands for an argument.
         targets: the arguments that name existing objects: resolved to ids before anything is changed.
+        about: the argument that names the object of a tool that looks it up by itself.
         creates: the kind of object it makes, with the field that names it.
+        destroys: tells of a command whether it destroys more than the tool's ``effect`` says.
         recognise: tells from observation whether an interrupted command took effect. None: it changes nothing.
         only_looks: it asks the engine for nothing but lists and inspections, so that it may do so while its record is
             being written; what it sees is told only when the record is durable.
@@ -140,7 +158,10 @@ class Tool(Generic[P, C]):
     idempotent: bool
     summary: str
     targets: tuple[Target, ...] = ()
+    about: Target | None = None
     creates: Target | None = None
+    prepare: Callable[[P, C], Plan] | None = None
+    destroys: Callable[[C], bool] = lambda _command: False
     recognise: Recogniser | None = None
     only_looks: bool = False
     limit_s: int = 60
@@ -150,7 +171,7 @@ class Tool(Generic[P, C]):
 
     def __post_init__(self) -> None:
         fields = {name for _, name, _, _ in string.Formatter().parse(self.summary) if name is not None}
-        named = {target.field for target in (*self.targets, *((self.creates,) if self.creates else ()))}
+        named = {target.field for target in (*self.targets, self.creates, self.about) if target}
         if unknown := (fields | named) - set(self.command.model_fields):
             raise ValueError(f"{self.name}: no such fields: {sorted(unknown)}")
         if leaking := (fields | named) & revealing_fields(self.command):
@@ -197,13 +218,17 @@ class Tool(Generic[P, C]):
             raise InvalidArgumentsError(f"{self.name}: {', '.join(altered)}: {problem}", hint=self._known_arguments())
         return command
 
+    def effect_of(self, command: C) -> Effect:
+        """Return what this command does to Docker, as the policy judges it."""
+        return Effect.DESTROY if self.destroys(command) else self.effect
+
     def summarise(self, command: C) -> str:
         """Return the one line that the audit trail shows."""
         return column_text(self.summary.format_map(_Blanks(command)))
 
     def object_name(self, command: C) -> str | None:
         """Return what goes into the ``object`` column while nothing is resolved, None if the tool has no object."""
-        target = self.creates or (self.targets[0] if self.targets else None)
+        target = self.creates or self.about or (self.targets[0] if self.targets else None)
         value = getattr(command, target.field, None) if target else None
         return column_text(column_name(target.kind, str(value))) if target and value else None
 

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -18,7 +17,6 @@ from server.cli.check import check_store
 from server.settings import Settings
 
 _DEFAULT_SOCKET: Final = "unix:///var/run/docker.sock"
-_COMPOSE_TIMEOUT_S: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +105,15 @@ def _engine_fix(settings: Settings, error: DockerMcpError) -> str:
     return "install an engine: sudo apt-get install docker.io, or https://docs.docker.com/engine/install/"
 
 
-def _compose(_settings: Settings) -> Iterator[Finding]:
-    command = shutil.which("docker")
-    fix = "install the Compose plugin: the package docker-compose-v2 or docker-compose-plugin"
-    if command is None:
-        yield Finding("compose", False, "no docker command", f"{fix}, and the Docker command line", optional=True)
-        return
+def _compose(settings: Settings) -> Iterator[Finding]:
+    from adapters.compose.plugin import ComposeMissingError, find_plugin
+
     try:
-        version = subprocess.run(  # noqa: S603 (a fixed command, found on the path)
-            [command, "compose", "version", "--short"],
-            capture_output=True,
-            text=True,
-            timeout=_COMPOSE_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        yield Finding("compose", False, "docker compose does not answer", fix, optional=True)
+        path, version = find_plugin(settings.DOCKER_MCP_COMPOSE)
+    except ComposeMissingError as error:
+        yield Finding("compose", False, error.message, error.hint, optional=True)
         return
-    if version.returncode:
-        yield Finding("compose", False, "the Compose plugin is not installed", fix, optional=True)
-    else:
-        yield Finding("compose", True, f"Compose {version.stdout.strip()}", optional=True)
+    yield Finding("compose", True, f"Compose {version}, {path}", optional=True)
 
 
 def _port(settings: Settings) -> Iterator[Finding]:

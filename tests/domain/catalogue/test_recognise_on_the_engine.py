@@ -8,6 +8,7 @@ from collections.abc import Callable
 import docker
 import pytest
 
+from adapters.compose.observe import observe_stack
 from adapters.docker.engine import Engine, EngineObserver
 from domain.catalogue import recognise
 from domain.catalogue.recognise import Evidence, Recogniser
@@ -21,7 +22,7 @@ Name = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def observer() -> EngineObserver:
-    return EngineObserver(Engine(os.environ, 60, 2))
+    return EngineObserver(Engine(os.environ, 60, 2), observe_stack)
 
 
 class Watch:

@@ -1,0 +1,1 @@
+"""Compose stacks on one engine: Docker's own Compose plugin changes them, the engine's API shows them."""

@@ -1,0 +1,129 @@
+"""The model of a stack: what Compose made of the file, and what exactly is deployed and recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import orjson
+
+from domain.canonical import JSON
+from domain.catalogue.fields import LABEL_PREFIX
+from domain.errors import InvalidArgumentsError
+from domain.secrets import Seal, pointer
+
+STACK_LABEL: Final = "docker-mcp.stack"
+"""On every object of a stack: the stack's name, which leads to its record. Stable, since Compose recreates what a
+changed label touches."""
+
+_SECTIONS: Final = ("networks", "volumes")
+_SECRET_PLACES: Final = (
+    ("services", "*", "environment"),
+    ("services", "*", "logging", "options"),
+    ("configs", "*", "content"),
+    ("secrets", "*", "content"),
+    ("networks", "*", "driver_opts"),
+    ("volumes", "*", "driver_opts"),
+)
+"""Where values are sealed before the model is recorded; ``*`` stands for any name."""
+
+
+@dataclass(frozen=True)
+class StackModel:
+    """A rendered Compose file with our labels. Satisfies ``domain.catalogue.tool.Plan``.
+
+    Attributes:
+        project: the name of the stack.
+        tree: the model as Compose renders it.
+        hashes: Compose's own hash of each service's configuration, by service.
+    """
+
+    project: str
+    tree: Mapping[str, Any]
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def text(self) -> bytes:
+        """The bytes that are deployed."""
+        return orjson.dumps(self.tree, option=orjson.OPT_SORT_KEYS)
+
+    @property
+    def services(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.tree["services"]
+        return found
+
+    @property
+    def facts(self) -> Mapping[str, JSON]:
+        """What tells, after a crash, whether the stack stands as planned: hash and replicas of each service."""
+        return {
+            "services": [[name, self.hashes.get(name, ""), replicas(self.services[name])] for name in self.services]
+        }
+
+    def sealed(self, seal: Seal) -> JSON:
+        """Return the model as the log keeps it, with every value that may be a secret replaced by ``seal``."""
+        return _sealed(self.tree, seal, ())
+
+
+def replicas(service: Mapping[str, Any]) -> int:
+    """Return how many containers a service is to have."""
+    scale = service.get("scale")
+    count = scale if scale is not None else (service.get("deploy") or {}).get("replicas")
+    return 1 if count is None else int(count)
+
+
+def labelled(project: str, rendered: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rendered model with our label on every object that Compose makes.
+
+    Raises:
+        InvalidArgumentsError: if the file sets labels that belong to the server.
+    """
+    tree = dict(rendered)
+    for section in ("services", *_SECTIONS):
+        tree[section] = {
+            name: _with_label(project, (section, name), dict(entry or {}))
+            for name, entry in (rendered.get(section) or {}).items()
+        }
+    return {key: value for key, value in tree.items() if value or key not in _SECTIONS}
+
+
+def check_mounts(tree: Mapping[str, Any], directory: str) -> None:
+    """Refuse bind mounts of relative paths: Compose has resolved them against ``directory``, which is empty and ours.
+
+    Raises:
+        InvalidArgumentsError: naming the service and the mount's target.
+    """
+    for name, service in tree["services"].items():
+        for mount in service.get("volumes") or []:
+            source = str(mount.get("source", ""))
+            if mount.get("type") == "bind" and (source == directory or source.startswith(f"{directory}/")):
+                raise InvalidArgumentsError(
+                    f"services.{name}.volumes: the mount at {mount.get('target')} has a relative host path",
+                    hint="use a named volume, or an absolute path on the engine's host",
+                )
+
+
+def _with_label(project: str, place: tuple[str, str], entry: dict[str, Any]) -> dict[str, Any]:
+    labels = entry.get("labels") or {}
+    if any(key.lower().startswith(LABEL_PREFIX) for key in labels):
+        raise InvalidArgumentsError(
+            f"{'.'.join(place)}.labels: labels that start with {LABEL_PREFIX} are set by the server",
+            hint="leave them out",
+        )
+    if entry.get("external"):
+        return entry
+    return {**entry, "labels": {**labels, STACK_LABEL: project}}
+
+
+def _sealed(tree: JSON, seal: Seal, path: tuple[str, ...], *, secret: bool = False) -> JSON:
+    secret = secret or any(_fits(path, place) for place in _SECRET_PLACES)
+    if isinstance(tree, Mapping):
+        return {key: _sealed(item, seal, (*path, key), secret=secret) for key, item in tree.items()}
+    if isinstance(tree, list):
+        return [_sealed(item, seal, (*path, str(index)), secret=secret) for index, item in enumerate(tree)]
+    if not secret or tree is None:
+        return tree
+    return seal(pointer("plan", *path), str(tree))
+
+
+def _fits(path: tuple[str, ...], place: tuple[str, ...]) -> bool:
+    return len(path) == len(place) and all(want in ("*", step) for step, want in zip(path, place, strict=True))

@@ -1,0 +1,90 @@
+"""What stands of a stack on an engine, as the log keeps it, and what changed between two looks at it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from domain.canonical import JSON
+from domain.objects import Kind, ObjectRef, ObjectState
+
+MOST_CONTAINERS: Final = 100
+"""Most containers of one stack that the log keeps the state of, so that it fits into an event."""
+_GOOD_HEALTH: Final = (None, "healthy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A container of a stack. ``config`` is Compose's hash of the configuration it was made from."""
+
+    id: str
+    name: str
+    service: str
+    status: str
+    health: str | None
+    exit_code: int
+    started_at: str | None
+    finished_at: str | None
+    config: str
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(kind=Kind.CONTAINER, id=self.id, name=self.name)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is as a deployment wants it: running and not known to be unwell, or done."""
+        if self.status == "running":
+            return self.health in _GOOD_HEALTH
+        return self.status == "exited" and self.exit_code == 0
+
+    def told(self) -> str:
+        """Return the state as a person reads it: ``running (unhealthy)``, ``exited (1)``."""
+        if self.status == "running" and self.health:
+            return f"running ({self.health})"
+        return f"exited ({self.exit_code})" if self.status == "exited" else self.status
+
+
+def stack_state(
+    project: str, members: Sequence[Member], networks: Iterable[tuple[str, str]], volumes: Iterable[str]
+) -> ObjectState:
+    """Return the state of a stack; networks are pairs of id and name. The project's name is the stack's id."""
+    facts: dict[str, JSON] = {
+        "containers": [asdict(member) for member in members[:MOST_CONTAINERS]],
+        "containers_total": len(members),
+        "networks": sorted(map(list, networks)),
+        "volumes": sorted(volumes),
+    }
+    return ObjectState(kind=Kind.STACK, id=project, name=project, facts=facts)
+
+
+def members_of(state: ObjectState) -> list[Member]:
+    """Return the containers that a recorded state holds; none of a stack that did not exist."""
+    return [Member(**member) for member in state.facts.get("containers", [])]
+
+
+def by_service(members: Iterable[Member]) -> dict[str, list[Member]]:
+    """Return the containers of each service, services in alphabetical order."""
+    services: defaultdict[str, list[Member]] = defaultdict(list)
+    for member in members:
+        services[member.service].append(member)
+    return dict(sorted(services.items()))
+
+
+def changes(before: Iterable[Member], after: Iterable[Member]) -> Mapping[str, str]:
+    """Return what happened to each service: created, recreated, started, restarted, stopped, removed or unchanged."""
+    old, new = by_service(before), by_service(after)
+    return {service: _change(old.get(service, []), new.get(service, [])) for service in sorted({*old, *new})}
+
+
+def _change(before: Sequence[Member], after: Sequence[Member]) -> str:
+    old, new = {member.id: member for member in before}, {member.id: member for member in after}
+    if old.keys() - new.keys():
+        return "recreated" if new.keys() - old.keys() else "removed"
+    if new.keys() - old.keys():
+        return "created"
+    if any(new[each].started_at != old[each].started_at for each in new):
+        return "restarted" if any(member.status == "running" for member in before) else "started"
+    if any(new[each].finished_at != old[each].finished_at for each in new):
+        return "stopped"
+    return "unchanged"
