@@ -195,7 +195,7 @@ def _tool(tool: AnyTool) -> types.Tool:
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=tool.input_schema,
+        input_schema=tool.shown_schema,
         annotations=types.ToolAnnotations.model_validate(tool.annotations()),
     )
 

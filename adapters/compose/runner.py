@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from adapters.compose.plugin import find_plugin
-from domain.errors import ConfigurationError, EngineError, ShuttingDownError
+from domain.errors import ConfigurationError, EngineError, EngineInterruptedError, ShuttingDownError
 
 _MOST_OUTPUT: Final = 8 * 1024 * 1024
 _MOST_ERRORS: Final = 256 * 1024
@@ -95,7 +95,8 @@ class ComposeRunner:
 
         Raises:
             ComposeMissingError: there is no plugin.
-            ShuttingDownError: the server stops.
+            ShuttingDownError: the server stops; nothing was started.
+            EngineInterruptedError: the server stopped meanwhile.
             EngineError: it wrote too much.
         """
         environment = {"COMPOSE_DISABLE_ENV_FILE": "1", "DOCKER_CONFIG": str(self._made("config"))}
@@ -121,7 +122,7 @@ class ComposeRunner:
             with self._lock:
                 self._running.discard(process)
         if self._closed:
-            raise ShuttingDownError("the server stopped while Compose was at work")
+            raise EngineInterruptedError("the server stopped while Compose was at work")
         if reader.overflow:
             raise EngineError("Compose wrote more than it may", code="output_limit")
         return Finished(code, bytes(reader.output), reader.errors.decode(errors="replace"), late.is_set())

@@ -29,6 +29,7 @@ UNKNOWN_TOOL: Final = "_unknown"
 
 _MOST_PROBLEMS: Final = 5
 _LONGEST_NAME: Final = 64
+_NOT_SHOWN: Final = frozenset({"maxItems", "maxLength", "maxProperties", "minLength", "pattern"})
 
 
 class Effect(StrEnum):
@@ -192,6 +193,13 @@ class Tool(Generic[P, C]):
         schema.pop("description", None)
         return schema
 
+    @cached_property
+    def shown_schema(self) -> dict[str, Any]:
+        """The schema as agents are shown it: without limits of length and patterns, which cost tokens in every
+        conversation and are told when one is broken."""
+        shown: dict[str, Any] = _without_limits(self.input_schema)
+        return shown
+
     def annotations(self) -> dict[str, bool]:
         """Return the four MCP hints; all are stated, since their defaults assume the worst."""
         return {
@@ -296,6 +304,20 @@ class _Blanks:
     def __getitem__(self, name: str) -> str:
         value = getattr(self._command, name)
         return "-" if value is None else str(value)
+
+
+def _without_limits(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_without_limits(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: {name: _without_limits(part) for name, part in value.items()}
+        if key in ("properties", "$defs")
+        else _without_limits(value)
+        for key, value in schema.items()
+        if key not in _NOT_SHOWN
+    }
 
 
 class _CompactSchema(GenerateJsonSchema):

@@ -37,18 +37,18 @@ def script(folder: Path, name: str, content: str) -> None:
 
 @pytest.mark.engine
 def test_a_machine_that_is_well_is_called_well(engine: docker.APIClient, tmp_path: Path) -> None:
-    script(tmp_path / "bin", "docker", "echo 2.26.1")
-    done = doctor({"DOCKER_MCP_PORT": str(free_port()), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    script(tmp_path / "bin", "docker-compose", "echo 2.99.1")
+    done = doctor({"DOCKER_MCP_PORT": str(free_port()), "DOCKER_MCP_COMPOSE": f"{tmp_path}/bin/docker-compose"})
     assert done.returncode == 0
     assert [found["check"] for found in findings(done)] == ["log", "key", "engine", "compose", "port"]
     assert all(found["ok"] for found in findings(done))
     assert engine.version()["Version"] in finding("engine", done)["seen"]
-    assert finding("compose", done)["seen"] == "Compose 2.26.1"
+    assert finding("compose", done)["seen"] == f"Compose 2.99.1, {tmp_path}/bin/docker-compose"
 
 
 @pytest.mark.engine
 def test_people_read_each_finding_on_a_line_with_its_fix_below(tmp_path: Path) -> None:
-    done = docker_mcp("doctor", env={"DOCKER_HOST": "unix:///nowhere", "PATH": str(tmp_path)})
+    done = docker_mcp("doctor", env={"DOCKER_HOST": "unix:///nowhere", "DOCKER_MCP_COMPOSE": "/nowhere"})
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines if "fix:" not in line] == [
@@ -196,22 +196,19 @@ def test_postgresql_without_a_key_is_found(postgres_location: Location) -> None:
 
 @pytest.mark.engine
 @pytest.mark.parametrize(
-    ("docker_command", "seen"),
-    [
-        (None, "no docker command"),
-        ("echo 'docker: unknown command: docker compose' >&2; exit 1", "the Compose plugin is not installed"),
-    ],
+    ("program", "seen"),
+    [(None, "no Docker Compose v2 at {}"), ("echo 1.29.2", "not Docker Compose v2: {}")],
 )
-def test_a_missing_compose_plugin_is_a_note(docker_command: str | None, seen: str, tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    if docker_command:
-        script(tmp_path / "bin", "docker", docker_command)
-    done = doctor({"PATH": str(tmp_path / "bin")})
+def test_a_missing_compose_plugin_is_a_note(program: str | None, seen: str, tmp_path: Path) -> None:
+    path = tmp_path / "bin/docker-compose"
+    if program:
+        script(path.parent, path.name, program)
+    done = doctor({"DOCKER_MCP_COMPOSE": str(path)})
     assert done.returncode == 0
     assert finding("compose", done) == {
         "check": "compose",
         "ok": False,
-        "seen": seen,
+        "seen": seen.format(path),
         "fix": finding("compose", done)["fix"],
         "optional": True,
     }

@@ -3,18 +3,65 @@
 import asyncio
 import dataclasses
 import json
+import signal
+import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from adapters.store.location import Location
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import Catalogue
+from domain.chain import verify
+from domain.events import RecordedEvent
 from server.bootstrap import Application
-from tests.conftest import caller, settings_for
+from tests.conftest import caller, settings_for, url_of
+from tests.engine_proxy import EngineProxy, Fault
+from tests.waiting import WAIT_S
 
 
 def settling_in(seconds: int) -> Catalogue:
     """All tools, with ``seconds`` to settle."""
     return Catalogue(dataclasses.replace(tool, settle_s=lambda _command: seconds) for tool in CATALOGUE)
+
+
+@asynccontextmanager
+async def dying_server(
+    location: Location,
+    proxy: EngineProxy,
+    tool: str,
+    arguments: dict[str, Any],
+    fault: Fault,
+    request: str,
+    settle_s: int = 0,
+) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A server process that is in the middle of a command: its request has met the fault."""
+    proxy.fail(request, fault)
+    command = [sys.executable, "-m", "tests.server.quick", url_of(location), proxy.url, str(settle_s)]
+    process = subprocess.Popen([*command, tool, json.dumps(arguments)], stdout=subprocess.PIPE)  # noqa: ASYNC220 (it is to be killed)
+    try:
+        assert await asyncio.to_thread(proxy.met.wait, WAIT_S), "the request never came"
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.communicate()
+        proxy.heal()
+
+
+async def settled_down(application: Application) -> None:
+    async with asyncio.timeout(WAIT_S):
+        await application.recovery.finish()
+
+
+async def settled(application: Application) -> list[RecordedEvent]:
+    """The events of the one command in the log after recovery has done what it can."""
+    await settled_down(application)
+    events = [event for event in application.store.read() if event.tool]
+    assert len({event.stream for event in events}) == 1
+    assert list(verify(application.store.read())) == []
+    return events
 
 
 async def main(url: str, docker_host: str, settle_s: str, tool: str, arguments: str) -> None:

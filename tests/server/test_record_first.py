@@ -39,6 +39,8 @@ async def assert_refused(application: Application, proxy: EngineProxy, image: st
         "create-container": {"image": image, "name": name},
         "get-logs": {"container_name": name},
         "list-containers": {},
+        "deploy-compose": {"project_name": name, "compose_yaml": f"services: {{web: {{image: {image}}}}}"},
+        "compose-down": {"project_name": name},
     }
     for tool, arguments in calls.items():
         answer = await application.dispatcher.dispatch(tool, arguments, caller(application))

@@ -2,12 +2,8 @@
 
 import asyncio
 import contextlib
-import json
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +11,10 @@ import docker
 import pytest
 
 from adapters.store.location import Location
-from domain.chain import verify
-from domain.events import RecordedEvent
-from server.bootstrap import Application
-from tests.conftest import Serve, url_of
+from tests.conftest import Serve
 from tests.engine_proxy import EngineProxy, Fault
-from tests.server.quick import settling_in
-from tests.waiting import WAIT_S, until
+from tests.server.quick import dying_server, settled, settled_down, settling_in
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
 
@@ -123,44 +116,6 @@ CASES = [
 
 def _networks(scene: Scene) -> set[str]:
     return set(scene.engine.inspect_container(scene.running)["NetworkSettings"]["Networks"])
-
-
-@asynccontextmanager
-async def dying_server(
-    location: Location,
-    proxy: EngineProxy,
-    tool: str,
-    arguments: dict[str, Any],
-    fault: Fault,
-    request: str,
-    settle_s: int = 0,
-) -> AsyncIterator[subprocess.Popen[bytes]]:
-    """A server process that is in the middle of a command: its request has met the fault."""
-    proxy.fail(request, fault)
-    command = [sys.executable, "-m", "tests.server.quick", url_of(location), proxy.url, str(settle_s)]
-    process = subprocess.Popen([*command, tool, json.dumps(arguments)], stdout=subprocess.PIPE)  # noqa: ASYNC220 (it is to be killed)
-    try:
-        assert await asyncio.to_thread(proxy.met.wait, WAIT_S), "the request never came"
-        yield process
-    finally:
-        process.send_signal(signal.SIGCONT)
-        process.kill()
-        process.communicate()
-        proxy.heal()
-
-
-async def settled_down(application: Application) -> None:
-    async with asyncio.timeout(WAIT_S):
-        await application.recovery.finish()
-
-
-async def settled(application: Application) -> list[RecordedEvent]:
-    """The events of the one command in the log after recovery has done what it can."""
-    await settled_down(application)
-    events = [event for event in application.store.read() if event.tool]
-    assert len({event.stream for event in events}) == 1
-    assert list(verify(application.store.read())) == []
-    return events
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.tool)
