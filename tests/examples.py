@@ -43,4 +43,21 @@ STORY: Final = (
     ("remove-container", '{"container_name": "my-nginx", "force": true}'),
     ("network-remove", NETWORK),
 )
+DEPLOY: Final = r"""
+  {
+      "project_name": "my-stack",
+      "compose_yaml": "version: '3.8'\nservices:\n  web:\n    image: nginx:latest\n    ports:\n      - '8080:80'"
+  }
+"""
+STACK: Final = '{"project_name": "my-stack", "compose_file": "docker compose.yml"}'
+SERVICE: Final = '{"project_name": "my-stack", "compose_file": "docker compose.yml", "service": "web"}'
+
+STACK_STORY: Final = (
+    ("deploy-compose", DEPLOY),
+    ("compose-logs", SERVICE),
+    ("compose-ps", STACK),
+    ("compose-stop", SERVICE),
+    ("compose-start", SERVICE),
+    ("compose-restart", SERVICE),
+)
 AUDIT: Final = '{"username": "admin", "tool_name": "create-container", "status": "success", "limit": 10}'

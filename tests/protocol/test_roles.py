@@ -23,6 +23,11 @@ CHANGES: Final[dict[str, dict[str, Any]]] = {
     "network-connect": {"network": "bridge", "container": "RUNNING"},
     "network-disconnect": {"network": "bridge", "container": "RUNNING"},
     "image-pull": {"image": "IMAGE"},
+    "deploy-compose": {"project_name": "new", "compose_yaml": "services: {web: {image: IMAGE}}"},
+    "compose-start": {"project_name": "new"},
+    "compose-stop": {"project_name": "new"},
+    "compose-restart": {"project_name": "new"},
+    "compose-down": {"project_name": "new"},
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from server.mcp_server import COMMAND_ID_META
 from tests.conftest import free_port
-from tests.examples import AUDIT, STORY
+from tests.examples import AUDIT, STACK_STORY, STORY
 from tests.protocol.servers import Raw
 from tests.protocol.wires import PRINCIPAL
 
@@ -37,6 +37,7 @@ def fitted(server_image: str, name: Callable[[str], str], tmp_path: Path) -> Cal
         "nginx:latest": server_image,
         "my-nginx": name("nginx"),
         "my-network": name("network"),
+        "my-stack": name("stack"),
         "/host/path": str(tmp_path),
         "8080": str(free_port()),
     }
@@ -46,7 +47,12 @@ def fitted(server_image: str, name: Callable[[str], str], tmp_path: Path) -> Cal
             return {here.get(key, key): fit(value) for key, value in tree.items()}
         if isinstance(tree, list):
             return [fit(item) for item in tree]
-        return here.get(tree, tree) if isinstance(tree, str) else tree
+        return fit_text(tree) if isinstance(tree, str) else tree
+
+    def fit_text(text: str) -> str:
+        if "services:" in text:
+            return text.replace("nginx:latest", server_image).replace("8080", here["8080"])
+        return here.get(text, text)
 
     return lambda example: fit(json.loads(example))
 
@@ -121,3 +127,22 @@ def entries(answer: Any) -> list[dict[str, Any]]:
     (message,) = answer["messages"]
     found: list[dict[str, Any]] = orjson.loads(message["content"]["text"].partition("\n")[2])["entries"]
     return found
+
+
+def test_every_example_for_stacks_works(
+    raw: Raw, fitted: Callable[[str], Any], engine: docker.APIClient, name: Callable[[str], str], server_image: str
+) -> None:
+    web = f"{name('stack')}-web-1"
+    answers: dict[str, Any] = {}
+    for tool, example in STACK_STORY:
+        result = raw.ask("tools/call", {"name": tool, "arguments": fitted(example)})["result"]
+        assert not result.get("isError"), f"{tool}: {result['content']}"
+        answers[tool] = result["structuredContent"]
+        assert engine.inspect_container(web)["State"]["Running"] is (tool != "compose-stop")
+    found = engine.inspect_container(web)
+    port = fitted(STACK_STORY[0][1])["compose_yaml"].split("'")[-2].split(":")[0]
+    assert found["Config"]["Image"] == server_image
+    assert found["HostConfig"]["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": port}]}
+    assert answers["compose-logs"]["lines"][0] == "web-1 | serving"
+    (shown,) = answers["compose-ps"]["services"]
+    assert (shown["service"], shown["container"], shown["state"]) == ("web", web, "running")
