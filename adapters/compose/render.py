@@ -9,7 +9,7 @@ import orjson
 from adapters.compose.runner import ComposeRunner, Finished
 from domain.errors import InvalidArgumentsError
 from domain.secrets import SEALED_MARK
-from domain.stacks.model import StackModel, check_mounts, labelled
+from domain.stacks.model import StackModel, check_mounts, check_size, labelled
 from domain.stacks.source import accepted_source
 from domain.stacks.strict_yaml import Document, Path, parse_strict
 from domain.text import column_text
@@ -48,6 +48,7 @@ class Renderer:
                 hint="the server's environment is not used: write the value, ${NAME:-default}, or $$ for a plain $",
             )
         tree = labelled(project, orjson.loads(finished.output))
+        check_size(tree)
         check_mounts(tree, str(self._runner.empty_directory))
         model = StackModel(project, tree)
         return StackModel(project, tree, self._hashes(model)) if with_hashes else model

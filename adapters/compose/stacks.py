@@ -28,7 +28,7 @@ from adapters.compose.render import Renderer, compose_file_options
 from adapters.compose.runner import ComposeRunner
 from adapters.docker.describe import exit_code_of, row
 from adapters.docker.engine import Engine
-from adapters.docker.errors import explained
+from adapters.docker.errors import explained, explained_after_change
 from adapters.docker.images import DockerImages
 from domain.catalogue.stack_results import (
     ServiceChange,
@@ -97,7 +97,7 @@ class ComposeStacks:
         options = compose_file_options(self._runner, model.project)
         up = [*options, "up", "-d", "--no-build", "--pull", "never", "--remove-orphans"]
         self._compose(up, run, before, limit_s, model.text)
-        after: Sequence[Member] = members(self._engine, model.project)
+        after = self._now(model.project)
         if command.wait:
             after = self._wait(command, before, after, ends)
         return _changed(model.project, before, after)
@@ -146,7 +146,8 @@ class ComposeStacks:
         limit_s = min(_RUN_S + command.timeout * max(1, len(before)), DEPLOY_LIMIT_S)
         self._compose([*words, *(["--volumes"] if command.volumes else [])], run, before, limit_s)
         try:
-            now: ObjectState | None = observe_stack(self._engine, command.project_name)
+            with explained_after_change(Kind.STACK):
+                now: ObjectState | None = observe_stack(self._engine, command.project_name)
         except NotFoundError:
             now = None
         volumes = set(stack.facts["volumes"]) - set(now.facts["volumes"] if now else [])
@@ -159,7 +160,7 @@ class ComposeStacks:
         limit_s = min(_RUN_S + each_s * max(1, len(before)), DEPLOY_LIMIT_S)
         named = ["--", command.service] if command.service else []
         self._compose(["-p", command.project_name, *verb, *named], run, before, limit_s)
-        return _changed(command.project_name, before, members(self._engine, command.project_name), command.service)
+        return _changed(command.project_name, before, self._now(command.project_name), command.service)
 
     def _compose(
         self, words: Sequence[str], run: Run, before: Sequence[Member], limit_s: float, stdin: bytes = b""
@@ -173,7 +174,12 @@ class ComposeStacks:
         project = run.target(Kind.STACK).name
         finished = self._runner.run(words, stdin, limit_s=limit_s, patient=True, on_line=_reporter(run))
         if finished.code or finished.timed_out:
-            raise failure(finished, before, members(self._engine, project), limit_s)
+            raise failure(finished, before, self._now(project), limit_s)
+
+    def _now(self, project: str) -> Sequence[Member]:
+        """Return the containers after Compose has been at work: a failed look does not undo what it did."""
+        with explained_after_change(Kind.STACK):
+            return members(self._engine, project)
 
     def _fetch_images(self, model: StackModel, run: Run) -> None:
         """Pull what is missing as image-pull does: with progress, and with the credentials of the server's user."""
@@ -206,7 +212,7 @@ class ComposeStacks:
             if time.monotonic() > ends:
                 raise not_in_time(before, after)
             time.sleep(_POLL_S)
-            after = members(self._engine, command.project_name)
+            after = self._now(command.project_name)
         return after
 
     def _check(self, command: OnServices, standing: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from domain.canonical import JSON
 from domain.catalogue.fields import LABEL_PREFIX
 from domain.errors import InvalidArgumentsError
 from domain.secrets import Seal, pointer
+from domain.stacks.state import MOST_CONTAINERS
 
 STACK_LABEL: Final = "docker-mcp.stack"
 """On every object of a stack: the stack's name, which leads to its record. Stable, since Compose recreates what a
@@ -69,6 +70,17 @@ def replicas(service: Mapping[str, Any]) -> int:
     scale = service.get("scale")
     count = scale if scale is not None else (service.get("deploy") or {}).get("replicas")
     return 1 if count is None else int(count)
+
+
+def check_size(tree: Mapping[str, Any]) -> None:
+    """Refuse stacks of more containers than the log keeps the state of.
+
+    Raises:
+        InvalidArgumentsError: naming how many there would be.
+    """
+    count = sum(replicas(service) for service in tree["services"].values())
+    if count > MOST_CONTAINERS:
+        raise InvalidArgumentsError(f"the stack would have {count} containers, at most {MOST_CONTAINERS} are allowed")
 
 
 def labelled(project: str, rendered: Mapping[str, Any]) -> dict[str, Any]:
