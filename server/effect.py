@@ -123,13 +123,14 @@ class EffectRunner:
             happened.error = unexpected(error, f"command {job.command_id} ({job.tool.name})")
         engine_answers = happened.error is None or happened.error.applied != "unknown"
         if happened.change_asked and engine_answers:
-            happened.state_after = self._look_after(pinned, happened.result)
+            made = happened.result.touched() if happened.result and job.tool.creates else ()
+            happened.state_after = self._look_after(pinned, made)
         return happened
 
-    def _look_after(self, pinned: tuple[ObjectState, ...], result: Result | None) -> tuple[ObjectState, ...]:
+    def _look_after(self, pinned: tuple[ObjectState, ...], made: tuple[ObjectRef, ...]) -> tuple[ObjectState, ...]:
         observer = self._observer()
         refs: dict[tuple[Kind, str], ObjectRef] = {(state.kind, state.id): state.ref for state in pinned}
-        refs.update({(ref.kind, ref.id): ref for ref in (result.touched() if result else ())})
+        refs.update({(ref.kind, ref.id): ref for ref in made})
         try:
             return tuple(state for ref in refs.values() if (state := observer.observe(ref)))
         except DockerMcpError:

@@ -211,9 +211,19 @@ class ComposeStacks:
                 raise with_states(failed, before, after)
             if time.monotonic() > ends:
                 raise not_in_time(before, after)
-            time.sleep(_POLL_S)
+            self._wait_for_news(command.project_name, ends)
             after = self._now(command.project_name)
         return after
+
+    def _wait_for_news(self, project: str, ends: float) -> None:
+        """Return when a container changes its state or health; a list tells both, and costs one request."""
+        seen = self._glance(project)
+        while self._glance(project) == seen and time.monotonic() <= ends:
+            time.sleep(_POLL_S)
+
+    def _glance(self, project: str) -> list[tuple[str, str, str | None]]:
+        with explained_after_change(Kind.STACK):
+            return [(each["Id"], each["State"], health_of(each)) for each in stack_containers(self._engine, project)]
 
     def _check(self, command: OnServices, standing: Sequence[str]) -> None:
         """Refuse a stack or service that has no containers, saying what exists."""

@@ -36,14 +36,16 @@ _REASONS: Final[Mapping[str, str]] = {
     "env_file": f"{_FROM_HOST}; write the values under environment",
     "label_file": f"{_FROM_HOST}; write the labels under labels",
     "credential_spec": _FROM_HOST,
-    "file": f"{_FROM_HOST}; write the text under content",
-    "environment": f"{_FROM_HOST}; write the text under content",
     "build": "images are not built here; name one that exists under image",
     "develop": "it watches files of a developer's machine",
     "profiles": "all services of the file are deployed; leave out what shall not run",
     "provider": "it would run a program on the server",
     "models": "it would run a program on the server",
     "use_api_socket": "it would hand the Docker socket to the container",
+}
+_INSTEAD: Final[Mapping[str, str]] = {
+    "configs": "write the text under content",
+    "secrets": "pass the value under the service's environment, which is sealed in the log",
 }
 _NOT_HERE: Final = "not a key that this server knows of Compose"
 
@@ -74,11 +76,11 @@ def _refused(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
         extends = service.get("extends")
         if isinstance(extends, dict) and "file" in extends:
             yield (*path, "extends", "file"), _FROM_HOST
-    for section in ("configs", "secrets"):
+    for section, instead in _INSTEAD.items():
         for name, entry in _mappings(tree.get(section)):
             for key in ("file", "environment"):
                 if key in entry:
-                    yield (section, name, key), _REASONS[key]
+                    yield (section, name, key), f"{_FROM_HOST}; {instead}"
 
 
 def _unknown(mapping: dict[str, Any], path: Path, known: frozenset[str]) -> Iterator[tuple[Path, str]]:

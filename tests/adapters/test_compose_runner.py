@@ -49,7 +49,7 @@ def test_nothing_of_the_servers_environment_is_passed_on(
     monkeypatch.setenv("MY_SECRET", "tell-nobody")
     runner = runner_of(plugin("/usr/bin/env"), tmp_path, DOCKER_HOST="unix:///x.sock")
     names = {line.split("=")[0] for line in runner.run([], limit_s=10).output.decode().splitlines()}
-    assert names - {"PWD", "SHLVL", "_"} == {"COMPOSE_DISABLE_ENV_FILE", "DOCKER_CONFIG", "DOCKER_HOST"}
+    assert names - {"PWD", "SHLVL", "_"} == {"COMPOSE_DISABLE_ENV_FILE", "DOCKER_CONFIG", "DOCKER_HOST", "GOGC"}
     without = runner.run([], limit_s=10, with_engine=False).output.decode()
     assert "DOCKER_HOST" not in without
     assert "tell-nobody" not in without

@@ -12,20 +12,23 @@ from adapters.store.migrate import migrate
 from tests.benchmarks.measure import Row, table
 from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
 from tests.benchmarks.serving import list_of_fifty, start_up
+from tests.benchmarks.stacks import BareCompose, deployments, stack_of_ten
 from tests.conftest import PostgresServer, postgres_server
 
 
 def main(*, quick: bool) -> None:
     with tempfile.TemporaryDirectory() as name, postgres_server() as server:
         directory = Path(name)
-        rows = _rows(directory, server, quick=quick)
+        rows = _rows(directory, server, BareCompose(directory), quick=quick)
         print(f"{platform.machine()}, {os.cpu_count()} CPUs, fdatasync {sync_ms(directory):.2f} ms")
     print(table(rows))
 
 
-def _rows(directory: Path, server: PostgresServer, *, quick: bool) -> list[Row]:
+def _rows(directory: Path, server: PostgresServer, compose: BareCompose, *, quick: bool) -> list[Row]:
     few = 3 if quick else 15
-    rows = [start_up(directory / "state", few), list_of_fifty(directory / "state", few * 20)]
+    state = directory / "state"
+    rows = [start_up(state, few), list_of_fifty(state, few * 20)]
+    rows += [*deployments(state, compose, few), stack_of_ten(state, compose, few * 5)]
     for slow_sync in (False, True):
         for location in _new_logs(directory, server):
             rows.append(group_commit(location, 1 if quick else 4, slow_sync=slow_sync))
