@@ -80,9 +80,8 @@ class Projector:
             job.plan = await self._effects.prepare(job)
             planned = plan_events(job.plan, job.summary, seal)
         except DockerMcpError as error:
-            rejected = CommandRejected(
-                summary=job.summary, code=error.code, message=column_text(error.message, MESSAGE_LIMIT)
-            )
+            error.args = (column_text(error.message, MESSAGE_LIMIT),)
+            rejected = CommandRejected(summary=job.summary, code=error.code, message=error.message)
             await self._journal.append_outcome(job.stream.add(rejected))
             return Answer(job.command_id, error=error)
         return [job.stream.add(event) for event in planned]

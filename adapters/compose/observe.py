@@ -10,7 +10,7 @@ from adapters.docker.engine import Engine
 from adapters.docker.errors import explained
 from domain.errors import NotFoundError
 from domain.objects import Kind, ObjectState
-from domain.stacks.state import Member, stack_state
+from domain.stacks.state import CONFIG_DIGITS, Member, stack_state
 
 PROJECT_LABEL: Final = "com.docker.compose.project"
 SERVICE_LABEL: Final = "com.docker.compose.service"
@@ -86,7 +86,7 @@ def _member(engine: Engine, entry: Mapping[str, Any]) -> Member | None:
         exit_code=state["ExitCode"],
         started_at=moment(state["StartedAt"]),
         finished_at=moment(state["FinishedAt"]),
-        config=entry["Labels"].get(CONFIG_LABEL, ""),
+        config=entry["Labels"].get(CONFIG_LABEL, "")[:CONFIG_DIGITS],
     )
 
 

@@ -9,10 +9,14 @@ import orjson
 from adapters.compose.runner import ComposeRunner, Finished
 from domain.errors import InvalidArgumentsError
 from domain.secrets import SEALED_MARK
-from domain.stacks.model import StackModel, check_mounts, check_size, labelled
+from domain.stacks.model import StackModel, check_size, check_values, labelled
 from domain.stacks.source import accepted_source
 from domain.stacks.strict_yaml import Document, Path, parse_strict
 from domain.text import column_text
+
+_RELATIVE: Final = "/docker-mcp.relative"
+NOWHERE: Final = _RELATIVE + "/nowhere" * 16
+"""Where Compose takes the file to lie: so deep that no honest relative path leads out, and there is nothing there."""
 
 _LIMIT_S: Final = 20
 _MESSAGE_LIMIT: Final = 500
@@ -49,7 +53,7 @@ class Renderer:
             )
         tree = labelled(project, orjson.loads(finished.output))
         check_size(tree)
-        check_mounts(tree, str(self._runner.empty_directory))
+        check_values(tree, _RELATIVE)
         model = StackModel(project, tree)
         return StackModel(project, tree, self._hashes(model)) if with_hashes else model
 
@@ -60,14 +64,13 @@ class Renderer:
 
     def _compose(self, project: str, stdin: bytes, *arguments: str) -> Finished:
         return self._runner.run(
-            [*compose_file_options(self._runner, project), *arguments], stdin, limit_s=_LIMIT_S, with_engine=False
+            [*compose_file_options(project), *arguments], stdin, limit_s=_LIMIT_S, with_engine=False
         )
 
 
-def compose_file_options(runner: ComposeRunner, project: str) -> list[str]:
+def compose_file_options(project: str) -> list[str]:
     """Return the options by which Compose reads a file from standard input and nothing from anywhere else."""
-    directory = str(runner.empty_directory)
-    return ["--env-file", "/dev/null", "--project-directory", directory, "-p", project, "-f", "-"]
+    return ["--env-file", "/dev/null", "--project-directory", NOWHERE, "-p", project, "-f", "-"]
 
 
 def _explained(finished: Finished, document: Document) -> InvalidArgumentsError:

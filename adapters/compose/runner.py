@@ -101,13 +101,9 @@ class ComposeRunner:
             EngineInterruptedError: the server stopped meanwhile.
             EngineError: it wrote too much.
         """
-        environment = {
-            "COMPOSE_DISABLE_ENV_FILE": "1",
-            "DOCKER_CONFIG": str(self._made("config")),
-            **_FEWER_COLLECTIONS,
-        }
-        if with_engine:
-            environment |= self._engine_environment
+        environment = {"COMPOSE_DISABLE_ENV_FILE": "1", **_FEWER_COLLECTIONS}
+        if with_engine:  # a file may read the environment that it is rendered in, so there are no paths in that
+            environment |= {**self._engine_environment, "DOCKER_CONFIG": str(self._made("config"))}
         command = [*_dies_with_us(), str(self._found()[0]), "--ansi", "never", "--progress", "plain", *arguments]
         process = self._start(command, environment)
         reader = _Reader(process, on_line)

@@ -94,7 +94,7 @@ class ComposeStacks:
         self._fetch_images(model, run)
         limit_s = command.timeout + (_STOP_S if before else 0)
         ends = time.monotonic() + limit_s
-        options = compose_file_options(self._runner, model.project)
+        options = compose_file_options(model.project)
         up = [*options, "up", "-d", "--no-build", "--pull", "never", "--remove-orphans"]
         self._compose(up, run, before, limit_s, model.text)
         after = self._now(model.project)
@@ -102,7 +102,7 @@ class ComposeStacks:
             after = self._wait(command, before, after, ends)
         return _changed(model.project, before, after)
 
-    def list(self, command: ListStacks, _run: Run) -> StackList:
+    def stacks(self, command: ListStacks, _run: Run) -> StackList:
         rows = [_stack_row(name, entries) for name, entries in projects(stack_containers(self._engine))]
         return StackList(stacks=rows[: command.limit], total=len(rows))
 

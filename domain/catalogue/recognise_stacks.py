@@ -32,6 +32,8 @@ def stack_removed(evidence: Evidence) -> Verdict:
     kinds = ["containers", "networks", *(["volumes"] if evidence.arguments.get("volumes") else [])]
     had = {str(item) for kind in kinds for item in _identities(before, kind)}
     left = {str(item) for kind in kinds for item in _identities(now, kind)} & had if now else set()
+    if now and before.facts.get("containers_total", 0) > len(members_of(before)) and now.facts["containers_total"]:
+        return Verdict("partial", f"{now.facts['containers_total']} containers of the stack are left")
     if not left:
         return Verdict("yes", "nothing is left of the stack")
     if left == had:

@@ -1,29 +1,40 @@
 """The model of a stack: what Compose made of the file, and what exactly is deployed and recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
-
-import orjson
 
 from domain.canonical import JSON
 from domain.catalogue.fields import LABEL_PREFIX
 from domain.errors import InvalidArgumentsError
 from domain.secrets import Seal, pointer
-from domain.stacks.state import MOST_CONTAINERS
+from domain.stacks.state import CONFIG_DIGITS, MOST_CONTAINERS
+from domain.stacks.strict_yaml import as_json
+from domain.text import column_text
 
 STACK_LABEL: Final = "docker-mcp.stack"
 """On every object of a stack: the stack's name, which leads to its record. Stable, since Compose recreates what a
 changed label touches."""
 
+_MOST_PLACES: Final = 5
 _SECTIONS: Final = ("networks", "volumes")
-_SECRET_PLACES: Final = (
+_ENVIRONMENTS: Final = (
     ("services", "*", "environment"),
+    ("services", "*", "post_start", "*", "environment"),
+    ("services", "*", "pre_stop", "*", "environment"),
+)
+_SECRET_PLACES: Final = (
+    *_ENVIRONMENTS,
     ("services", "*", "logging", "options"),
+    ("services", "*", "networks", "*", "driver_opts"),
+    ("services", "*", "gpus", "*", "options"),
+    ("services", "*", "deploy", "resources", "reservations", "devices", "*", "options"),
     ("configs", "*", "content"),
     ("secrets", "*", "content"),
+    ("secrets", "*", "driver_opts"),
     ("networks", "*", "driver_opts"),
+    ("networks", "*", "ipam", "options"),
     ("volumes", "*", "driver_opts"),
 )
 """Where values are sealed before the model is recorded; ``*`` stands for any name."""
@@ -46,7 +57,7 @@ class StackModel:
     @cached_property
     def text(self) -> bytes:
         """The bytes that are deployed."""
-        return orjson.dumps(self.tree, option=orjson.OPT_SORT_KEYS)
+        return as_json(self.tree)
 
     @property
     def services(self) -> Mapping[str, Any]:
@@ -57,7 +68,10 @@ class StackModel:
     def facts(self) -> Mapping[str, JSON]:
         """What tells, after a crash, whether the stack stands as planned: hash and replicas of each service."""
         return {
-            "services": [[name, self.hashes.get(name, ""), replicas(self.services[name])] for name in self.services]
+            "services": [
+                [name, self.hashes.get(name, "")[:CONFIG_DIGITS], replicas(self.services[name])]
+                for name in self.services
+            ]
         }
 
     def sealed(self, seal: Seal) -> JSON:
@@ -98,20 +112,51 @@ def labelled(project: str, rendered: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in tree.items() if value or key not in _SECTIONS}
 
 
-def check_mounts(tree: Mapping[str, Any], directory: str) -> None:
-    """Refuse bind mounts of relative paths: Compose has resolved them against ``directory``, which is empty and ours.
+def check_values(tree: Mapping[str, Any], relative_to: str) -> None:
+    """Refuse what has no meaning on the server: relative host paths, and variables that have no value.
+
+    Args:
+        tree: the rendered model.
+        relative_to: the directory against which Compose has resolved relative paths. It exists nowhere.
 
     Raises:
-        InvalidArgumentsError: naming the service and the mount's target.
+        InvalidArgumentsError: naming each place.
     """
-    for name, service in tree["services"].items():
-        for mount in service.get("volumes") or []:
-            source = str(mount.get("source", ""))
-            if mount.get("type") == "bind" and (source == directory or source.startswith(f"{directory}/")):
-                raise InvalidArgumentsError(
-                    f"services.{name}.volumes: the mount at {mount.get('target')} has a relative host path",
-                    hint="use a named volume, or an absolute path on the engine's host",
-                )
+    relative = [_dotted(path) for path, value in _leaves(tree, ()) if _is_below(value, relative_to)]
+    if relative:
+        raise InvalidArgumentsError(
+            f"{', '.join(relative[:_MOST_PLACES])}: a relative host path",
+            hint="use a named volume, or an absolute path on the engine's host",
+        )
+    unset = [
+        _dotted(path)
+        for path, value in _leaves(tree, ())
+        if value is None and any(_fits(path[:-1], place) for place in _ENVIRONMENTS)
+    ]
+    if unset:
+        raise InvalidArgumentsError(
+            f"{', '.join(unset[:_MOST_PLACES])}: no value here",
+            hint="the server's environment is not used: write the value, or leave the variable out",
+        )
+
+
+def _leaves(tree: JSON, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], JSON]]:
+    if isinstance(tree, Mapping):
+        for key, item in tree.items():
+            yield from _leaves(item, (*path, key))
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            yield from _leaves(item, (*path, str(index)))
+    else:
+        yield path, tree
+
+
+def _is_below(value: JSON, directory: str) -> bool:
+    return isinstance(value, str) and (value == directory or value.startswith(f"{directory}/"))
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    return column_text(".".join(path))
 
 
 def _with_label(project: str, place: tuple[str, str], entry: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,9 @@ Source: https://github.com/compose-spec/compose-spec/blob/main/spec.md
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import orjson
-
 from domain.canonical import JSON
 from domain.errors import InvalidArgumentsError
-from domain.stacks.strict_yaml import Document, Path
+from domain.stacks.strict_yaml import Document, Path, as_json
 
 MOST_SERVICES: Final = 100
 _MOST_PROBLEMS: Final = 5
@@ -65,7 +63,7 @@ def accepted_source(document: Document) -> bytes:
         left = len(problems) - _MOST_PROBLEMS
         more = f"; and {left} more" if left > 0 else ""
         raise InvalidArgumentsError("; ".join(problems[:_MOST_PROBLEMS]) + more, hint="correct the file")
-    return orjson.dumps(_without_extensions(tree))
+    return as_json(_without_extensions(tree))
 
 
 def _refused(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:

@@ -5,17 +5,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+import orjson
+
 from domain.canonical import JSON
 from domain.objects import Kind, ObjectRef, ObjectState
 
 MOST_CONTAINERS: Final = 100
-"""Most containers of one stack that the log keeps the state of, so that it fits into an event."""
+"""Most containers of one stack that the log keeps the state of."""
+CONFIG_DIGITS: Final = 16
+"""How much the log keeps of Compose's hash of a service's configuration."""
+
+_MEMBER_BYTES: Final = 32 * 1024
+_OTHER_BYTES: Final = 5 * 1024
+"""So that the state fits into an event beside a plan, however long the names are."""
 _GOOD_HEALTH: Final = (None, "healthy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A container of a stack. ``config`` is Compose's hash of the configuration it was made from."""
+    """A container of a stack. ``config`` begins Compose's hash of the configuration it was made from."""
 
     id: str
     name: str
@@ -50,12 +58,23 @@ def stack_state(
 ) -> ObjectState:
     """Return the state of a stack; networks are pairs of id and name. The project's name is the stack's id."""
     facts: dict[str, JSON] = {
-        "containers": [asdict(member) for member in members[:MOST_CONTAINERS]],
+        "containers": _within(_MEMBER_BYTES, [asdict(member) for member in members[:MOST_CONTAINERS]]),
         "containers_total": len(members),
-        "networks": sorted(map(list, networks)),
-        "volumes": sorted(volumes),
+        "networks": _within(_OTHER_BYTES, sorted(map(list, networks))),
+        "volumes": _within(_OTHER_BYTES, sorted(volumes)),
     }
     return ObjectState(kind=Kind.STACK, id=project, name=project, facts=facts)
+
+
+def _within(most_bytes: int, items: Sequence[JSON]) -> list[JSON]:
+    """Return the first of ``items`` that fit into so many bytes of JSON."""
+    kept, size = 0, 0
+    for item in items:
+        size += len(orjson.dumps(item)) + 1
+        if size > most_bytes:
+            break
+        kept += 1
+    return list(items[:kept])
 
 
 def members_of(state: ObjectState) -> list[Member]:

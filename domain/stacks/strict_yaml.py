@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
 import yaml
 
 from domain.canonical import JSON, is_storable
 from domain.errors import DockerMcpError
+from domain.text import column_text
 
 MOST_NODES: Final = 50_000
 """Most values of a document, aliases written out."""
@@ -29,6 +31,9 @@ _BOOLS: Final = {text: text[0] in "tT" for text in ("true", "True", "TRUE", "fal
 _INTEGER: Final = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO]?[0-7_]+|0|[1-9][0-9_]*)", re.ASCII)
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _LARGEST: Final = 2**63
+_LONGEST_NAME: Final = 64
+_LONGEST_INDEX: Final = 9
+_NOT_IN_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _SEGMENTS: Final = re.compile(r"[^.\[\]\s]+")
 
 
@@ -52,8 +57,8 @@ class Document:
         return self.lines.get(path, 1)
 
     def place(self, path: Path) -> str:
-        """Return ``line 3: services.web.image``."""
-        return f"line {self.line(path)}: {'.'.join(map(str, path))}"
+        """Return ``line 3: services.web.image``, long and odd names cut and escaped."""
+        return f"line {self.line(path)}: {_named(path)}"
 
     def find(self, dotted: str) -> Path:
         """Return the longest path of the document that ``dotted`` (``services.web.ports.0``, ``a[0].b``) begins with.
@@ -65,7 +70,9 @@ class Document:
         while words:
             for count in range(len(words), 0, -1):
                 name = ".".join(words[:count])
-                step: str | int = int(name) if name.isdecimal() and (*path, int(name)) in self.lines else name
+                step: str | int = name
+                if len(name) < _LONGEST_INDEX and name.isdecimal() and (*path, int(name)) in self.lines:
+                    step = int(name)
                 if (*path, step) in self.lines:
                     path, words = (*path, step), words[count:]
                     break
@@ -140,7 +147,7 @@ class _Builder:
         self.lines.setdefault(path, _line(event))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
-        if event.tag not in (None, "!", _STRING_TAG):
+        if event.tag not in (None, "!") and not (event.tag == _STRING_TAG and isinstance(event, yaml.ScalarEvent)):
             raise _refused(event, "tags are not allowed")
         if depth > DEEPEST:
             raise _refused(event, f"more than {DEEPEST} levels")
@@ -156,7 +163,8 @@ class _Builder:
             anchored.value = self._sequence(path, depth)
         else:
             anchored.value = self._mapping(path, depth)
-        anchored.nodes, anchored.depth, anchored.complete = self.nodes - before, _depth(anchored.value), True
+        anchored.nodes, anchored.complete = self.nodes - before, True
+        anchored.depth = _depth(anchored.value) if event.anchor else 0
         return anchored.value
 
     def _alias(self, event: Any, depth: int) -> JSON:
@@ -190,7 +198,7 @@ class _Builder:
             if not is_storable(key):
                 raise _refused(event, "NUL characters and lone surrogates have no place in text")
             if key in own or (key == _MERGE and merged):
-                raise _refused(event, f"{'.'.join(map(str, (*path, key)))} stands here twice")
+                raise _refused(event, f"{_named((*path, key))} stands here twice")
             self.lines[(*path, key)] = _line(event)
             value = self._node(next(self.events), (*path, key), depth + 1)
             if key == _MERGE and event.implicit[0]:
@@ -223,11 +231,24 @@ def _resolved(text: str) -> JSON:
         return _BOOLS[text]
     if _INTEGER.fullmatch(text):
         digits = re.sub(r"^([-+]?)0(?=[0-7])", r"\g<1>0o", text.replace("_", ""))
-        number = int(digits, 0)
+        try:
+            number = int(digits, 0)
+        except ValueError:  # no digits after all, or thousands of them
+            return text
         return number if -_LARGEST <= number < _LARGEST else text
     if _FLOAT.fullmatch(text) and math.isfinite(amount := float(text)):
         return amount
     return text
+
+
+def as_json(tree: JSON) -> bytes:
+    """Return the tree as JSON that a YAML parser reads as it was written: it would fold or refuse some characters."""
+    text = orjson.dumps(tree, option=orjson.OPT_SORT_KEYS).decode()
+    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match.group()):04x}", text).encode()
+
+
+def _named(path: Path) -> str:
+    return ".".join(column_text(str(step), _LONGEST_NAME) for step in path)
 
 
 def _depth(tree: JSON) -> int:

@@ -12,6 +12,7 @@ from domain.events import (
     CommandCancelled,
     CommandDenied,
     CommandFailed,
+    CommandPlanned,
     CommandReceived,
     CommandRejected,
     CommandSucceeded,
@@ -67,6 +68,9 @@ def _maybe(of: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 EXAMPLES: Final[tuple[Event, ...]] = (
     CommandReceived(summary="stop container web", arguments={"timeout": 10}, transport="stdio", executor="e"),
     CommandRejected(summary="stop-container: invalid_arguments", code="invalid_arguments", message="no"),
+    CommandPlanned(
+        summary="deploy stack shop", part=1, parts=1, text='{"services":{}}', plan_sha256="0123456789abcdef"
+    ),
     CommandAuthorized(rule="role-admin", policy_digest="0123456789abcdef"),
     CommandDenied(summary="stop container web", rule="role-user", policy_digest="0123456789abcdef", reason="no"),
     ExecutionStarted(executor="e", not_after_ms=1, settle_s=1),
@@ -101,6 +105,7 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
         executor=TEXT,
     ),
     "command.rejected": st.builds(CommandRejected, summary=TEXT, code=TEXT, message=TEXT),
+    "command.planned": st.builds(CommandPlanned, summary=TEXT, part=COUNTS, parts=COUNTS, text=TEXT, plan_sha256=TEXT),
     "command.authorized": st.builds(CommandAuthorized, rule=TEXT, policy_digest=TEXT),
     "command.denied": st.builds(CommandDenied, summary=TEXT, rule=TEXT, policy_digest=TEXT, reason=TEXT),
     "execution.started": st.builds(
@@ -109,6 +114,7 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
         attempt=COUNTS,
         engine=_maybe(TEXT),
         pinned=_some(STATES),
+        planned=_maybe(st.dictionaries(KEYS, TREES, max_size=3)),
         not_after_ms=COUNTS,
         settle_s=COUNTS,
     ),

@@ -23,6 +23,8 @@ PURE = {
     "functools",
     "hashlib",
     "ipaddress",
+    "json",
+    "math",
     "orjson",
     "pydantic",
     "re",
@@ -30,6 +32,7 @@ PURE = {
     "string",
     "typing",
     "unicodedata",
+    "yaml",
 }
 
 

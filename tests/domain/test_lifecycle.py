@@ -1,5 +1,8 @@
 """A command's life takes only the listed steps, and a final status ends it."""
 
+from collections.abc import Iterable
+from itertools import groupby
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,26 +15,57 @@ COMMAND_TYPES = sorted(name for name in EVENT_TYPES if name.startswith(("command
 ANY_TYPE = st.sampled_from([*sorted(EVENT_TYPES), "command.received ", "", "no.such.type"])
 
 # Written out a second time on purpose, from the design and not from the table.
+DECIDED = {
+    ("command.denied",),
+    ("command.cancelled",),
+    ("command.authorized", "command.cancelled"),
+    ("command.authorized", "execution.started", "command.succeeded"),
+    ("command.authorized", "execution.started", "command.failed"),
+    ("command.authorized", "execution.started", "command.unknown", "command.succeeded"),
+    ("command.authorized", "execution.started", "command.unknown", "command.failed"),
+}
 LIVES = {
     ("command.received", "command.rejected"),
-    ("command.received", "command.denied"),
-    ("command.received", "command.authorized", "command.cancelled"),
-    ("command.received", "command.authorized", "execution.started", "command.succeeded"),
-    ("command.received", "command.authorized", "execution.started", "command.failed"),
-    ("command.received", "command.authorized", "execution.started", "command.unknown", "command.succeeded"),
-    ("command.received", "command.authorized", "execution.started", "command.unknown", "command.failed"),
+    *(("command.received", *rest) for rest in DECIDED),
+    *(("command.received", "command.planned", *rest) for rest in DECIDED),
 }
+"""A plan may take several events; see :func:`with_one_plan`."""
 BEGINNINGS = {life[:length] for life in LIVES for length in range(len(max(LIVES, key=len)) + 1)}
 
 
+def with_one_plan(types: Iterable[str]) -> tuple[str, ...]:
+    """A life as it would be if each plan took one event."""
+    runs = ((event_type, len(list(run))) for event_type, run in groupby(types))
+    return tuple(each for each, count in runs for _ in range(1 if each == "command.planned" else count))
+
+
+def with_long_plan(life: Iterable[str], parts: int) -> list[str]:
+    return [each for each in life for _ in range(parts if each == "command.planned" else 1)]
+
+
 @pytest.mark.promise("P5")
-@given(st.lists(ANY_TYPE, max_size=7) | st.sampled_from(sorted(LIVES)).map(list))
+@given(
+    st.lists(ANY_TYPE, max_size=7)
+    | st.builds(with_long_plan, st.sampled_from(sorted(LIVES)), st.integers(1, 64))
+    | st.sampled_from(sorted(LIVES)).flatmap(st.permutations)
+)
 def test_only_legal_lives_pass(types: list[str]) -> None:
-    if tuple(types) in BEGINNINGS:
+    if with_one_plan(types) in BEGINNINGS:
         assert check_life(types) == (types[-1] if types else None)
     else:
         with pytest.raises(IllegalTransitionError):
             check_life(types)
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("following", sorted(EVENT_TYPES))
+def test_every_step_from_a_legal_beginning_is_legal_or_refused(following: str) -> None:
+    for beginning in BEGINNINGS:
+        if with_one_plan((*beginning, following)) in BEGINNINGS:
+            assert check_life([*beginning, following]) == following
+        else:
+            with pytest.raises(IllegalTransitionError):
+                check_life([*beginning, following])
 
 
 @pytest.mark.promise("P5")

@@ -11,12 +11,15 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from domain.canonical import JSON, canonical_json
 from domain.catalogue.containers import CreateContainer
+from domain.catalogue.stacks import DeployCompose
 from domain.secrets import (
+    DIGESTED,
     SEALED_KEY,
     SEALED_MARK,
     SECRET,
     argument_tree,
     clear,
+    digested_fields,
     hide_sealed,
     revealing_fields,
     secret_fields,
@@ -185,6 +188,70 @@ def test_equal_commands_have_equal_trees_whatever_the_order_of_their_maps() -> N
     other = CreateContainer(image="i", labels={"y": "2", "x": "1"}, environment={"B": "2", "A": "1"})
 
     assert canonical_json(argument_tree(one, clear)) == canonical_json(argument_tree(other, clear))
+
+
+class Source(BaseModel):
+    """Of ``text`` and ``limited`` a digest is enough, the others have to be read again."""
+
+    name: str = "readable"
+    text: Annotated[str, DIGESTED] = "marker-text"
+    limited: Annotated[str, StringConstraints(max_length=99), DIGESTED] = "marker-limited"
+    optional: Annotated[str, DIGESTED] | None = "marker-optional"
+    items: list[Annotated[str, DIGESTED]] = ["marker-item"]
+    token: Annotated[str, SECRET] = "marker-token"
+
+
+def digest(value: str) -> JSON:
+    return {SEALED_KEY: {"digest-of": len(value)}}
+
+
+def test_digested_fields_are_secret_fields_too() -> None:
+    assert digested_fields(Source) == {"text", "limited"}
+    assert secret_fields(Source) == revealing_fields(Source) == set(Source.model_fields) - {"name"}
+    assert digested_fields(Everything) == digested_fields(CreateContainer) == set()
+    assert digested_fields(DeployCompose) == secret_fields(DeployCompose) == {"compose_yaml"}
+
+
+def test_of_a_digested_field_only_the_digest_is_kept() -> None:
+    places: dict[str, str] = {}
+
+    def remember(place: str, value: str) -> JSON:
+        places[place] = value
+        return sealed(place, value)
+
+    tree = argument_tree(Source(), remember, digest)
+
+    assert tree["text"] == digest("marker-text")
+    assert tree["limited"] == digest("marker-limited")
+    assert tree["name"] == "readable"
+    assert places == {"/optional": "marker-optional", "/items/0": "marker-item", "/token": "marker-token"}
+    assert "marker" not in json.dumps(tree)
+
+
+def test_without_a_digest_digested_fields_are_sealed_like_others() -> None:
+    tree = argument_tree(Source(), sealed)
+
+    assert tree["text"] == sealed("/text", "marker-text")
+    assert "marker" not in json.dumps(tree)
+
+
+@given(st.text(min_size=1).map(lambda text: f"marker{text}"))
+def test_a_compose_file_never_reaches_the_log(text: str) -> None:
+    seen: list[str] = []
+    command = DeployCompose(project_name="shop", compose_yaml=text)
+
+    tree = argument_tree(command, lambda place, value: seen.append(place), lambda value: len(value))
+
+    assert tree == {"project_name": "shop", "compose_yaml": len(text), "wait": True, "timeout": 120}
+    assert seen == []
+    assert argument_tree(command, clear)["compose_yaml"] == text
+
+
+def test_different_values_of_a_digested_field_can_be_told_apart() -> None:
+    one, other = (DeployCompose(project_name="shop", compose_yaml=text) for text in ("a", "b"))
+
+    assert argument_tree(one, clear, str) == argument_tree(one.model_copy(), clear, str)
+    assert argument_tree(one, clear, str) != argument_tree(other, clear, str)
 
 
 @given(TREES)

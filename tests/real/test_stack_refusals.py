@@ -59,7 +59,20 @@ async def refused(call: Calls, name: Name, compose_yaml: str, **more: Any) -> st
         ),
         (f"services:\n  web:\n    image: a\n    depends_on: [{SECRET}]", "line 4: services.web.depends_on.0"),
         ("services: {web: {image: 'a:${TAG}', command: '${HOME} ${PATH}'}}", "no value here: HOME, PATH, TAG"),
-        ("services: {web: {image: a, volumes: ['./data:/data']}}", "relative host path"),
+        (
+            "services: {web: {image: a, volumes: ['./data:/data']}}",
+            "services.web.volumes.0.source: a relative host path",
+        ),
+        ("services: {web: {image: a, volumes: ['../../data:/data']}}", "relative host path"),
+        ("services: {web: {image: a, volumes: ['~/data:/data']}}", "path"),
+        ("services: {web: {image: a, volumes: [{type: bind, source: .., target: /x}]}}", "relative host path"),
+        (
+            "services: {web: {image: a, volumes: ['data:/x']}}\n"
+            "volumes: {data: {driver_opts: {type: none, o: bind, device: ../x}}}",
+            "volumes.data.driver_opts.device: a relative host path",
+        ),
+        ("services: {web: {image: a, environment: [DOCKER_HOST]}}", "services.web.environment.DOCKER_HOST: no value"),
+        ("services: {web: {image: a, environment: [DOCKER_CONFIG]}}", "environment.DOCKER_CONFIG: no value"),
         ("services: {web: {image: a, labels: {docker-mcp.stack: x}}}", "set by the server"),
         ("services: {web: {command: x}}", "has neither an image nor a build context"),
         ("services: {}", "at least one service"),

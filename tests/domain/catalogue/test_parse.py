@@ -167,6 +167,28 @@ def test_what_is_no_name_is_refused(tool: AnyTool, name: str) -> None:
         assert len(value) < 4 or value not in error.describe()
 
 
+ON_STACKS = [tool for tool in TOOLS if "project_name" in tool.command.model_fields]
+ON_SERVICES = [tool for tool in ON_STACKS if "service" in tool.command.model_fields]
+
+
+@pytest.mark.parametrize("tool", ON_STACKS, ids=lambda tool: tool.name)
+def test_what_is_no_name_of_a_stack_is_refused(tool: AnyTool) -> None:
+    for value in [*NOT_NAMES, "Shop", "_shop", "shop.1", "s" * 64, "shop\n"]:
+        error = refused(tool, {**CALLS[tool.name], "project_name": value})
+        assert ": project_name: " in error.message
+        assert len(value) < 4 or value not in error.describe()
+    for value in ["s", "0", "shop-1_b", "s" * 63]:
+        assert tool.parse({**CALLS[tool.name], "project_name": value}).project_name == value
+
+
+@pytest.mark.parametrize("tool", ON_SERVICES, ids=lambda tool: tool.name)
+def test_what_is_no_name_of_a_service_is_refused(tool: AnyTool) -> None:
+    for value in [name for name in NOT_NAMES if name not in (".", "..")]:
+        assert ": service: " in refused(tool, {**CALLS[tool.name], "service": value}).message
+    for value in ["web", "Web", "_web", "a.b", "0", "s" * 128]:
+        assert tool.parse({**CALLS[tool.name], "service": value}).service == value
+
+
 @pytest.mark.parametrize("value", ["-web", "../x", "a/b", "", "x\x00"])
 @pytest.mark.parametrize(("tool", "name"), [("create-container", "networks"), ("network-connect", "aliases")])
 def test_what_is_no_name_is_refused_inside_lists(tool: str, name: str, value: str) -> None:

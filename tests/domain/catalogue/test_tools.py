@@ -11,7 +11,8 @@ import pytest
 
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import AnyTool, Command, Effect, PromptCommand, Surface
-from domain.secrets import revealing_fields
+from domain.objects import Kind
+from domain.secrets import digested_fields, revealing_fields
 from tests.domain.catalogue.examples import CALLS, TOOLS
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -26,7 +27,7 @@ def mcp_form(tool: AnyTool) -> dict[str, Any]:
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
-        "inputSchema": tool.input_schema,
+        "inputSchema": tool.shown_schema,
         "annotations": tool.annotations(),
     }
 
@@ -165,10 +166,15 @@ def test_exactly_the_tools_that_change_something_can_be_recognised(tool: AnyTool
     assert (tool.recognise is None) == (tool.effect is Effect.READ)
 
 
-def test_only_what_is_pulled_may_be_missing_beforehand() -> None:
-    optional = {(tool.name, target.field) for tool in TOOLS for target in tool.targets if not target.required}
+def test_only_what_is_pulled_and_stacks_may_be_missing_beforehand() -> None:
+    """Of a stack that is missing, its tools say themselves whether it was ever deployed."""
+    optional = {(tool.name, target.kind) for tool in TOOLS for target in tool.targets if not target.required}
+    on_stacks = {tool.name for tool in TOOLS for target in tool.targets if target.kind is Kind.STACK}
 
-    assert optional == {("image-pull", "image")}
+    assert optional == {("image-pull", Kind.IMAGE), *((name, Kind.STACK) for name in on_stacks)}
+    assert on_stacks == {
+        "deploy-compose", "compose-start", "compose-stop", "compose-restart", "compose-down"
+    }  # fmt: skip
 
 
 def test_what_is_made_is_named_by_the_caller() -> None:
@@ -191,6 +197,31 @@ def test_the_port_has_the_method_and_the_method_takes_the_command(tool: AnyTool)
 
     assert method is tool.apply
     assert method.__annotations__["command"] is tool.command
+
+
+@pytest.mark.promise("P7")
+def test_only_removing_a_stack_with_its_volumes_destroys_more_than_its_tool_says() -> None:
+    calls = [(tool, tool.parse({**CALLS[tool.name], **more})) for tool in TOOLS for more in ways_of(tool)]
+    more = {tool.name for tool, command in calls if tool.effect_of(command) is not tool.effect}
+    down = CATALOGUE.find("compose-down", Surface.TOOL)
+
+    assert more == {"compose-down"}
+    assert down.effect_of(down.parse({"project_name": "shop"})) is Effect.MUTATE
+    assert down.effect_of(down.parse({"project_name": "shop", "volumes": True})) is Effect.DESTROY
+
+
+def ways_of(tool: AnyTool) -> list[dict[str, Any]]:
+    switches = [name for name, part in tool.input_schema["properties"].items() if part.get("type") == "boolean"]
+    return [{}, *({name: value} for name in switches for value in (True, False))]
+
+
+@every_tool
+def test_of_an_argument_only_a_digest_is_kept_if_what_is_made_of_it_is_recorded(tool: AnyTool) -> None:
+    model: type[Command] = tool.command
+    planned = tool.prepare is not None
+
+    assert bool(digested_fields(model)) == planned
+    assert planned == (tool.name == "deploy-compose")
 
 
 @every_tool
