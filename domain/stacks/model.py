@@ -24,6 +24,8 @@ _ENVIRONMENTS: Final = (
     ("services", "*", "post_start", "*", "environment"),
     ("services", "*", "pre_stop", "*", "environment"),
 )
+_DEVICE: Final = ("volumes", "*", "driver_opts", "device")
+"""What a volume mounts. Compose leaves it as it is; the engine would take it to lie where its own process runs."""
 _SECRET_PLACES: Final = (
     *_ENVIRONMENTS,
     ("services", "*", "logging", "options"),
@@ -122,7 +124,11 @@ def check_values(tree: Mapping[str, Any], relative_to: str) -> None:
     Raises:
         InvalidArgumentsError: naming each place.
     """
-    relative = [_dotted(path) for path, value in _leaves(tree, ()) if _is_below(value, relative_to)]
+    relative = [
+        _dotted(path)
+        for path, value in _leaves(tree, ())
+        if _is_below(value, relative_to) or (_fits(path, _DEVICE) and str(value).startswith("."))
+    ]
     if relative:
         raise InvalidArgumentsError(
             f"{', '.join(relative[:_MOST_PLACES])}: a relative host path",
