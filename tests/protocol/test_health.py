@@ -56,7 +56,8 @@ def expect_refused(talk: RawHttp, network: str) -> None:
 
 def expect_ready(server: HttpServer, talk: RawHttp) -> None:
     assert not talk.ask("tools/call", {"name": "list-containers", "arguments": {}})["result"].get("isError")
-    assert server.get("/readyz") == (200, {"status": "ready"})
+    # What could not be recorded in the meantime is still being tried.
+    wait_for(lambda: server.get("/readyz") == (200, {"status": "ready"}), what="the server to be ready")
 
 
 @pytest.mark.engine
