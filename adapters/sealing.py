@@ -8,7 +8,6 @@ bytes, so that their length tells little, and bound to command and place: moved 
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +17,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from domain.errors import ConfigurationError, DockerMcpError
+from adapters.key_file import create
+from domain.errors import ConfigurationError, DockerMcpError, SealingKeyError
 from domain.secrets import SEALED_KEY, DataKey
 
 KEY_BYTES: Final = 32
+KEY_LOST_FOR_GOOD: Final = "if it is lost for good: `docker-mcp rotate-sealing-key --lost`"
 _BLOCK: Final = 32
 _NONCE_BYTES: Final = 12
+_STILL_READABLE: Final = "`docker-mcp audit` reads the log without it"
 
 
 class UnsealError(DockerMcpError):
@@ -54,16 +56,22 @@ class AesSealer:
         wrapped = nonce + self._wrapping.encrypt(nonce, data_key, b"data key of " + command_id.encode())
         return DataKey(command_id, self.key_id, base64.b64encode(wrapped).decode())
 
+    def rewrap(self, data_key: DataKey, new: "AesSealer") -> DataKey:
+        """Return ``data_key``, which this sealer has wrapped, as ``new`` wraps it.
+
+        Raises:
+            UnsealError: if this sealer did not wrap it.
+        """
+        return new.wrap(data_key.command_id, self._unwrap(data_key))
+
     def open(self, data_key: DataKey, place: str, sealed: dict[str, Any]) -> str:
         """Return the clear value of ``sealed``, found at ``place`` in the arguments of the key's command.
 
         Raises:
             UnsealError: if key, command, place or value do not belong together.
         """
+        key = self._unwrap(data_key)
         try:
-            wrapped = base64.b64decode(data_key.wrapped)
-            bound_to = b"data key of " + data_key.command_id.encode()
-            key = self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], bound_to)
             value = sealed[SEALED_KEY]
             cipher = base64.b64decode(value["c"])
             nonce = int(value["n"]).to_bytes(_NONCE_BYTES, "big")
@@ -71,6 +79,14 @@ class AesSealer:
         except (InvalidTag, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UnsealError from error
         return padded[4 : 4 + int.from_bytes(padded[:4], "big")].decode()
+
+    def _unwrap(self, data_key: DataKey) -> bytes:
+        try:
+            wrapped = base64.b64decode(data_key.wrapped)
+            bound_to = b"data key of " + data_key.command_id.encode()
+            return self._wrapping.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], bound_to)
+        except (InvalidTag, ValueError) as error:
+            raise UnsealError from error
 
 
 class AesEnvelope:
@@ -111,26 +127,27 @@ def load_sealing_key(text: str | None, file: Path | None, *, may_create: bool) -
     """Return the sealing key: from ``text`` (base64 of 32 bytes), else from ``file``, else made and kept in ``file``.
 
     Raises:
-        ConfigurationError: if the key is malformed, lies open to others, is lost, or has no place to be kept.
+        SealingKeyError: if it is lost or not given.
+        ConfigurationError: if it is malformed, lies open to others, or has no place to be kept.
     """
     if text:
-        return _decode(text, "DOCKER_MCP_SEALING_KEY")
+        return decode_key(text, "DOCKER_MCP_SEALING_KEY")
     if file is None:
-        raise ConfigurationError(
+        raise SealingKeyError(
             "PostgreSQL needs DOCKER_MCP_SEALING_KEY, so that every server seals with the same key",
             hint="make one with `openssl rand -base64 32` and give it to every server",
         )
     try:
         if not file.exists():
             if not may_create:
-                raise ConfigurationError(
+                raise SealingKeyError(
                     f"the log holds sealed values, but their key is gone: {file}",
-                    hint="restore the file or set DOCKER_MCP_SEALING_KEY",
+                    hint=f"restore the file or set DOCKER_MCP_SEALING_KEY; {_STILL_READABLE}; {KEY_LOST_FOR_GOOD}",
                 )
-            _create(file)
+            create(file, new_key())
         if file.stat().st_mode & 0o077:
             raise ConfigurationError(f"others can read the sealing key: {file}", hint=f"chmod 600 {file}")
-        return _decode(file.read_bytes().strip(), str(file))
+        return _kept_key(file)
     except OSError as error:
         raise ConfigurationError(
             f"the sealing key cannot be kept in {file}: {error.strerror}",
@@ -138,23 +155,17 @@ def load_sealing_key(text: str | None, file: Path | None, *, may_create: bool) -
         ) from error
 
 
-def _create(file: Path) -> None:
-    """Write a fresh key once, even if several servers start together: the first link wins."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        os.write(descriptor, base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
-        os.fsync(descriptor)
-        os.link(draft, file)
-    except FileExistsError:
-        pass
-    finally:
-        os.close(descriptor)
-        draft.unlink()
+def new_key() -> bytes:
+    """Return a fresh sealing key."""
+    return secrets.token_bytes(KEY_BYTES)
 
 
-def _decode(text: str | bytes, source: str) -> bytes:
+def decode_key(text: str | bytes, source: str) -> bytes:
+    """Return the key that ``text`` (base64) is; ``source`` names where it stands.
+
+    Raises:
+        ConfigurationError: if it is not base64 of 32 bytes.
+    """
     try:
         key = base64.b64decode(text, validate=True)
     except ValueError:
@@ -162,6 +173,14 @@ def _decode(text: str | bytes, source: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise ConfigurationError(f"{source} is not base64 of {KEY_BYTES} bytes", hint="openssl rand -base64 32")
     return key
+
+
+def _kept_key(file: Path) -> bytes:
+    try:
+        return decode_key(file.read_bytes().strip(), str(file))
+    except ConfigurationError as error:
+        hint = f"restore the file from its copy; {_STILL_READABLE}; {KEY_LOST_FOR_GOOD}"
+        raise SealingKeyError(error.message, hint=hint) from None
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

@@ -100,6 +100,12 @@ class RecordRefusedError(LogUnavailableError):
     retryable = False
 
 
+class SealingKeyRotatedError(RecordRefusedError):
+    """The sealing key was rotated while this server ran, so nothing was done."""
+
+    hint = "start the server again, with the new sealing key"
+
+
 class OutcomeNotRecordedError(DockerMcpError):
     """The effect may have happened, but its outcome could not be recorded yet."""
 
@@ -164,3 +170,7 @@ class ConfigurationError(DockerMcpError):
     """The server cannot start with this configuration."""
 
     code = "configuration"
+
+
+class SealingKeyError(ConfigurationError):
+    """The sealing key of the log is not there; what is not sealed can still be read."""

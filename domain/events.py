@@ -191,6 +191,29 @@ class ServerStopped(Event):
     reason: str
 
 
+class SecretsForgotten(Event):
+    """The wrapped data key of a command was deleted: nobody can read its sealed values again."""
+
+    type = "secrets.forgotten"
+
+    command_id: str
+    key_id: str
+
+
+class SealingKeyRotated(Event):
+    """The log went over to a new sealing key; ``count`` data keys were wrapped anew.
+
+    ``lost`` says that the old key was not there: what it had wrapped stays as it is.
+    """
+
+    type = "sealing_key.rotated"
+
+    old_key_id: str
+    new_key_id: str
+    count: int
+    lost: bool | None = None
+
+
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     event.type: event
     for event in (
@@ -206,6 +229,8 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         CommandCancelled,
         ServerStarted,
         ServerStopped,
+        SecretsForgotten,
+        SealingKeyRotated,
     )
 }
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 import uuid_utils
 
 from adapters.identity import local_principal
-from adapters.sealing import AesSealer, load_sealing_key
+from adapters.key_file import key_file, take_over
+from adapters.sealing import KEY_LOST_FOR_GOOD, AesSealer, decode_key, load_sealing_key
 from adapters.store.event_store import SqlEventStore, newest_key_id
 from adapters.store.location import Location
 from domain.catalogue import CATALOGUE
@@ -20,7 +21,7 @@ from domain.catalogue.networks import Networks
 from domain.catalogue.stacks import Stacks
 from domain.catalogue.system import Images, System
 from domain.catalogue.tool import Catalogue
-from domain.errors import ConfigurationError, DockerMcpError, LogUnavailableError
+from domain.errors import DockerMcpError, LogUnavailableError, SealingKeyError
 from domain.events import Event, NewEvent, ServerStarted, ServerStopped
 from domain.policy import DEFAULT_POLICY
 from domain.ports import Observer
@@ -128,6 +129,7 @@ class Application:
         transport: str,
         catalogue: Catalogue = CATALOGUE,
         more_ports: Mapping[type, Any] | None = None,
+        sealer: AesSealer | None = None,
     ) -> None:
         """Wire the parts; nothing is opened before :meth:`start`.
 
@@ -136,6 +138,7 @@ class Application:
             transport: how callers reach this process, for the log.
             catalogue: the tools and prompts.
             more_ports: adapters of ports that only ``catalogue`` knows.
+            sealer: seals in the place of the log's own, for a process that seals nothing.
 
         Raises:
             ConfigurationError: if the database URL or the sealing key is not usable.
@@ -174,7 +177,7 @@ class Application:
             DEFAULT_POLICY,
             self.journal,
             projector,
-            sealer_of(settings, location),
+            sealer or sealer_of(settings, location),
             new_id,
             self.executor,
             settings.DOCKER_MCP_QUEUE_LIMIT,
@@ -305,14 +308,21 @@ def sealer_of(settings: Settings, location: Location) -> AesSealer:
     """Return the sealer for a log, with the key that belongs to it; makes the key of a new SQLite log.
 
     Raises:
-        ConfigurationError: if the key is missing, malformed or not the log's.
+        SealingKeyError: if the key is missing or not the log's.
+        ConfigurationError: if it is malformed or cannot be kept.
     """
     sealed_with = newest_key_id(location)
-    file = location.path.with_name(location.path.name + ".key") if location.path else None
+    file = key_file(location)
+    if file and sealed_with and not settings.sealing_key:
+        take_over(file, sealed_with)  # the log has gone over to it, but the rotation was interrupted
     sealer = AesSealer(load_sealing_key(settings.sealing_key, file, may_create=sealed_with is None))
-    if sealed_with not in (None, sealer.key_id):
-        raise ConfigurationError(
-            f"the log was sealed with key {sealed_with}, this is key {sealer.key_id}",
-            hint="give the server the key that the log was sealed with",
-        )
-    return sealer
+    if sealed_with in (None, sealer.key_id):
+        return sealer
+    if settings.new_sealing_key:
+        new = AesSealer(decode_key(settings.new_sealing_key, "DOCKER_MCP_NEW_SEALING_KEY"))
+        if new.key_id == sealed_with:
+            return new
+    raise SealingKeyError(
+        f"the log was sealed with key {sealed_with}, this is key {sealer.key_id}",
+        hint=f"give the server the key that the log was sealed with; {KEY_LOST_FOR_GOOD}",
+    )

@@ -42,6 +42,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Base64 of the 32 bytes that seal secret arguments; a file in the state directory."),
     ] = None
+    DOCKER_MCP_NEW_SEALING_KEY: Annotated[
+        SecretStr | None,
+        Field(description="The key that `docker-mcp rotate-sealing-key` goes over to; in use once the log has."),
+    ] = None
     DOCKER_MCP_STDIO_ROLE: Annotated[
         Literal["admin", "user"], Field(description="Role of the local user; user may only read.")
     ] = "admin"
@@ -90,6 +94,10 @@ class Settings(BaseSettings):
     @property
     def sealing_key(self) -> str | None:
         return self.DOCKER_MCP_SEALING_KEY.get_secret_value() if self.DOCKER_MCP_SEALING_KEY else None
+
+    @property
+    def new_sealing_key(self) -> str | None:
+        return self.DOCKER_MCP_NEW_SEALING_KEY.get_secret_value() if self.DOCKER_MCP_NEW_SEALING_KEY else None
 
     @property
     def role(self) -> Role:

@@ -8,7 +8,7 @@ from adapters.compose.observe import name_of
 from adapters.docker.containers import seconds_of
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained
-from adapters.docker.logs import ENTRY_BYTES, NewestLines
+from adapters.docker.logs import ENTRY_BYTES, NewestLines, shown
 from domain.catalogue.stack_results import StackLogs
 from domain.catalogue.stacks import ComposeLogs
 from domain.objects import Kind
@@ -24,7 +24,7 @@ def read_logs(engine: Engine, command: ComposeLogs, project: str, entries: Seque
     """Return the newest lines of the containers ``entries``, each cut to what ``command`` asks for."""
     asked = _ENTRIES_SEARCHED if command.grep else command.tail + command.max_bytes // ENTRY_BYTES + 2
     wanted = command.grep.encode() if command.grep else b""
-    found: list[tuple[bytes, str]] = []
+    found: list[tuple[bytes, str, str]] = []
     matched, cut, all_searched = 0, False, True
     now_ms = time.time_ns() // 1_000_000
     for entry in entries:
@@ -39,30 +39,22 @@ def read_logs(engine: Engine, command: ComposeLogs, project: str, entries: Seque
                     until=seconds_of(command.until, now_ms),
                 )
             )
-        name = name_of(entry).removeprefix(f"{project}-")
-        found += ((stamp, f"{name}{_SEPARATOR}{text}") for stamp, text in newest.stamped_lines())
+        head = name_of(entry).removeprefix(f"{project}-") + _SEPARATOR
+        found += ((stamp, head, text) for stamp, text in newest.stamped_lines())
         matched, cut = matched + newest.matched, cut or newest.cut
         all_searched = all_searched and newest.entries < asked
     found.sort(key=lambda line: line[0])
-    lines = _newest([f"{stamp.decode()}{text}" if command.timestamps else text for stamp, text in found], command)
-    truncated = matched > len(lines) or cut
+    told = [(f"{stamp.decode()}{head}" if command.timestamps else head, text) for stamp, head, text in found]
+    lines, masked, left_out = shown(told[-command.tail :], command.max_bytes)
+    truncated = matched > len(lines) or cut or left_out
     return StackLogs(
         lines=lines,
         shown=len(lines),
         matched=matched if command.grep or not truncated else None,
+        masked=masked,
         truncated=truncated,
         narrow=_narrower(command, truncated=truncated, all_searched=all_searched),
     )
-
-
-def _newest(lines: list[str], command: ComposeLogs) -> list[str]:
-    kept, size = 0, 0
-    for line in reversed(lines[-command.tail :]):
-        size += len(line.encode())
-        if size > command.max_bytes:
-            break
-        kept += 1
-    return lines[len(lines) - kept :]
 
 
 def _narrower(command: ComposeLogs, *, truncated: bool, all_searched: bool) -> str | None:

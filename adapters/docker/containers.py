@@ -8,7 +8,7 @@ from adapters.docker.describe import container_state, detail, measurement, momen
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained, explained_after_change
 from adapters.docker.images import DockerImages
-from adapters.docker.logs import ENTRY_BYTES, NewestLines
+from adapters.docker.logs import ENTRY_BYTES, NewestLines, shown
 from domain.catalogue.container_results import (
     ContainerChanged,
     ContainerCreated,
@@ -77,12 +77,13 @@ class DockerContainers:
                 until=seconds_of(command.until, now_ms),
             )
             newest.read(chunks)
-        lines = newest.lines()
-        truncated = newest.matched > len(lines) or newest.cut
+        lines, masked, cut = shown([("", line) for line in newest.lines()], command.max_bytes)
+        truncated = newest.matched > len(lines) or newest.cut or cut
         return Logs(
             lines=lines,
             shown=len(lines),
             matched=newest.matched if command.grep or not truncated else None,
+            masked=masked,
             truncated=truncated,
             narrow=_narrower(command, truncated=truncated, all_searched=newest.entries < asked),
         )

@@ -1,11 +1,47 @@
 """Keeps the newest lines of a log stream within limits, without holding the stream."""
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from domain.token_shapes import masked
 
 ENTRY_BYTES: Final = 16 * 1024
 """Where the engine cuts a long line into entries; where it is asked for a number of lines, it counts entries."""
+
+
+class Shown(NamedTuple):
+    """Lines as they are shown. ``masked`` is None if nothing in them was; ``cut`` says that some were left out."""
+
+    lines: list[str]
+    masked: int | None
+    cut: bool
+
+
+def shown(lines: Sequence[tuple[str, str]], most_bytes: int) -> Shown:
+    """Return the newest ``lines``, each of a head and a text, with credentials in their texts masked.
+
+    Of a newest line that alone is too long, the end is kept.
+    """
+    kept: list[str] = []
+    size, count, cut = 0, 0, False
+    for head, text in reversed(lines):
+        safe, found = masked(text)
+        size += len((head + safe).encode())
+        if cut := size > most_bytes:
+            if kept:
+                break
+            safe = _end(safe, most_bytes - len(head.encode()))
+        kept.append(head + safe)
+        count += found
+        if cut:
+            break
+    return Shown(kept[::-1], count or None, cut)
+
+
+def _end(text: str, most_bytes: int) -> str:
+    encoded = text.encode()
+    return encoded[max(0, len(encoded) - max(0, most_bytes)) :].decode(errors="ignore")
 
 
 class NewestLines:

@@ -1,17 +1,17 @@
 """The event store port on SQLite and PostgreSQL: appends through the group-commit writer, reads through SQLAlchemy."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from adapters.store.executors import executors_of
 from adapters.store.location import Location
 from adapters.store.schema import check_guards, check_revision, revision
-from adapters.store.session import Session, SessionLostError
+from adapters.store.session import ROTATED_SQL, Session, SessionLostError, rotated_to
 from adapters.store.sqlite import SqliteSession
 from adapters.store.writer import GroupCommitWriter
 from domain.errors import LogUnavailableError
@@ -22,6 +22,7 @@ from domain.secrets import DataKey
 _KEY_QUESTION_TIMEOUT_S: Final = 5.0
 
 if TYPE_CHECKING:
+    from adapters.store.postgres import PostgresSession
     from adapters.store.reader import Reader
 
 
@@ -80,7 +81,7 @@ class SqlEventStore:
             self.reader.close()
 
     def _open_session(self) -> Session:
-        opened = self._open_sqlite() if self.location.path else self._open_postgres()
+        opened = self._open_sqlite() if self.location.path else open_postgres(self.location, self._timeout_s)
         try:
             check_revision(revision(opened))
             check_guards(opened)
@@ -104,28 +105,36 @@ class SqlEventStore:
             migrate(self.location)
         return session
 
-    def _open_postgres(self) -> Session:
-        from adapters.store.postgres import PostgresSession
 
-        try:
-            return PostgresSession(self.location.url, self._timeout_s)
-        except SessionLostError as error:
-            raise LogUnavailableError(str(error)) from error
+def open_postgres(location: Location, timeout_s: float) -> "PostgresSession":
+    """Return a connection to a PostgreSQL log.
+
+    Raises:
+        LogUnavailableError: if the server does not accept it.
+    """
+    from adapters.store.postgres import PostgresSession
+
+    try:
+        return PostgresSession(location.url, timeout_s)
+    except SessionLostError as error:
+        raise LogUnavailableError(str(error)) from error
 
 
 def newest_key_id(location: Location) -> str | None:
-    """Return the id of the sealing key that was used last; None if nothing is sealed or the log cannot be asked."""
-    question = "SELECT key_id FROM data_key ORDER BY command_id DESC LIMIT 1"
+    """Return the id of the log's sealing key: the one it went over to last, else the one that was used last.
+
+    None if nothing is sealed or the log cannot be asked.
+    """
     try:
         if location.path:
             with closing(sqlite3.connect(f"file:{quote(str(location.path))}?mode=ro", uri=True)) as connection:
-                rows = connection.execute(question).fetchall()
-        else:
-            from adapters.store.postgres import PostgresSession
-
-            session = PostgresSession(location.url, _KEY_QUESTION_TIMEOUT_S)
-            with closing(session):
-                rows = session.query(question)
+                return _key_id(lambda sql: connection.execute(sql).fetchall())
+        with closing(open_postgres(location, _KEY_QUESTION_TIMEOUT_S)) as session:
+            return _key_id(session.query)
     except (sqlite3.Error, LogUnavailableError, SessionLostError):
         return None
-    return str(rows[0][0]) if rows else None
+
+
+def _key_id(query: Callable[[str], list[tuple[Any, ...]]]) -> str | None:
+    rows = query("SELECT key_id FROM data_key ORDER BY command_id DESC LIMIT 1")
+    return rotated_to(query(ROTATED_SQL)) or (str(rows[0][0]) if rows else None)

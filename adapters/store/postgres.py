@@ -1,7 +1,8 @@
 """Appends to PostgreSQL: an advisory lock orders the writers, synchronous commit makes them durable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 from typing import Any, Final
 
 import psycopg
@@ -17,6 +18,7 @@ from adapters.store.session import (
     statements,
 )
 from domain.errors import LogUnavailableError, RecordRefusedError
+from domain.secrets import DataKey
 
 _APPEND_LOCK: Final = 0x646D6370
 """Key of the advisory lock that every append holds until its commit; advisory keys are per database."""
@@ -87,9 +89,7 @@ class PostgresSession:
             if changes.closed:
                 cursor.executemany(_DELETE_OPEN, [(command_id,) for command_id in changes.closed])
             if changes.data_keys:
-                cursor.executemany(
-                    _INSERT_KEY, [(key.command_id, key.key_id, key.wrapped) for key in changes.data_keys]
-                )
+                cursor.executemany(_INSERT_KEY, map(astuple, changes.data_keys))
             cursor.execute("COMMIT")
 
     def rollback(self) -> None:
@@ -109,6 +109,23 @@ class PostgresSession:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with _explained():
             return self.connection.execute(sql.encode()).fetchall()
+
+    def delete_data_key(self, command_id: str) -> None:
+        with _explained():
+            self.connection.execute("DELETE FROM data_key WHERE command_id = %s", (command_id,))
+
+    def replace_data_keys(self, keys: Sequence[DataKey]) -> None:
+        with _explained(), self.connection.cursor() as cursor:
+            cursor.execute("DELETE FROM data_key")
+            cursor.executemany(_INSERT_KEY, map(astuple, keys))
+
+    def wipe(self) -> bool:
+        # Plain VACUUM frees the place of a row and may leave its bytes there; FULL writes the table anew.
+        warnings: list[str | None] = []
+        self.connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
+        with _explained():
+            self.connection.execute("VACUUM (FULL) data_key")
+        return not warnings  # a role that does not own the table gets a warning, and nothing happens
 
     def close(self) -> None:
         with suppress(psycopg.Error):

@@ -16,6 +16,7 @@ from domain.ports import OpenCommand
 
 EVENT: Final = SQLModel.metadata.tables["event"]
 OPEN_COMMAND: Final = SQLModel.metadata.tables["open_command"]
+DATA_KEY: Final = SQLModel.metadata.tables["data_key"]
 
 
 class Reader:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from domain.events import RecordedEvent
+from domain.events import RecordedEvent, SealingKeyRotated
 from domain.secrets import DataKey
 
 EVENT_COLUMNS: Final = RecordedEvent._fields
@@ -73,6 +73,18 @@ class Session(Protocol):
         """Return the rows of a fixed statement without parameters."""
         ...
 
+    def delete_data_key(self, command_id: str) -> None:
+        """Delete the data key of a command, in the transaction that is open."""
+        ...
+
+    def replace_data_keys(self, keys: Sequence[DataKey]) -> None:
+        """Leave exactly ``keys`` in the table of data keys, in the transaction that is open."""
+        ...
+
+    def wipe(self) -> bool:
+        """Take the bytes of deleted data keys out of the database's files; return whether that was possible now."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -92,5 +104,17 @@ def statements(placeholder: str) -> tuple[str, str, str, str]:
     )
 
 
+SEALING_KEY_STREAM: Final = "sealing_key"
+ROTATED_SQL: Final = (
+    f"SELECT data FROM event WHERE stream = '{SEALING_KEY_STREAM}' ORDER BY stream_version DESC LIMIT 1"  # noqa: S608
+)
+
+
+def rotated_to(rows: Sequence[tuple[Any, ...]]) -> str | None:
+    """Return the id of the sealing key that the rows of ``ROTATED_SQL`` name; None if it was never rotated."""
+    return SealingKeyRotated.model_validate_json(rows[0][0]).new_key_id if rows else None
+
+
+DATA_KEYS_SQL: Final = "SELECT command_id, key_id, wrapped FROM data_key ORDER BY command_id"
 HEAD_SQL: Final = "SELECT position, event_hash, occurred_at_ms FROM event ORDER BY position DESC LIMIT 1"
 EVENT_SQL: Final = f"SELECT {', '.join(EVENT_COLUMNS)} FROM event"  # noqa: S608 (fixed names)

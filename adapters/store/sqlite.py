@@ -1,12 +1,14 @@
 """Appends to SQLite: WAL, a full sync at every commit, one writer at a time."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
 from adapters.store.session import (
+    DATA_KEYS_SQL,
     EVENT_SQL,
     HEAD_SQL,
     Changes,
@@ -15,6 +17,7 @@ from adapters.store.session import (
     statements,
 )
 from domain.errors import ConfigurationError, LogUnavailableError, RecordRefusedError
+from domain.secrets import DataKey
 
 OLDEST_SQLITE: Final = (3, 38, 0)
 """The first version with the operators that the audit view uses."""
@@ -66,7 +69,7 @@ class SqliteSession:
             if changes.closed:
                 execute_many(_DELETE_OPEN, [(command_id,) for command_id in changes.closed])
             if changes.data_keys:
-                execute_many(_INSERT_KEY, [(key.command_id, key.key_id, key.wrapped) for key in changes.data_keys])
+                execute_many(_INSERT_KEY, map(astuple, changes.data_keys))
             self.connection.execute("COMMIT")
 
     def rollback(self) -> None:
@@ -91,6 +94,22 @@ class SqliteSession:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with _explained():
             return self.connection.execute(sql).fetchall()
+
+    def delete_data_key(self, command_id: str) -> None:
+        self.replace_data_keys([DataKey(*row) for row in self.query(DATA_KEYS_SQL) if row[0] != command_id])
+
+    def replace_data_keys(self, keys: Sequence[DataKey]) -> None:
+        # Pages that were split keep copies of rows in their free space, and SQLite can be built to leave them there.
+        # So the table is emptied, which overwrites all its pages, and filled again.
+        with _explained():
+            self.connection.execute("PRAGMA secure_delete = ON")
+            self.connection.execute("DELETE FROM data_key")
+            self.connection.executemany(_INSERT_KEY, map(astuple, keys))
+
+    def wipe(self) -> bool:
+        with _explained():
+            busy, *_ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def close(self) -> None:
         with suppress(sqlite3.Error):

@@ -12,7 +12,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapters.store.session import EVENT_COLUMNS, Changes, ConflictInLogError, Head, Session, SessionLostError
+from adapters.store.session import (
+    EVENT_COLUMNS,
+    ROTATED_SQL,
+    Changes,
+    ConflictInLogError,
+    Head,
+    Session,
+    SessionLostError,
+    rotated_to,
+)
 from domain.chain import seal_event
 from domain.errors import (
     ConcurrentAppendError,
@@ -20,6 +29,7 @@ from domain.errors import (
     LogInDoubtError,
     LogUnavailableError,
     RecordRefusedError,
+    SealingKeyRotatedError,
 )
 from domain.events import NewEvent, RecordedEvent
 from domain.lifecycle import FINAL
@@ -131,6 +141,7 @@ class GroupCommitWriter:
         session = self._connected()
         try:
             head = session.begin()
+            _check_sealing_key(session, batch)
             recorded = self._seal(batch, head, session)
             changes = self._changes(batch, recorded)
             session.commit(changes)
@@ -221,3 +232,11 @@ class GroupCommitWriter:
         self._drop_session()
         for append in batch:
             append.future.set_exception(error)
+
+
+def _check_sealing_key(session: Session, batch: list[_Append]) -> None:
+    """Refuse data keys that are wrapped by a key from before the last rotation: no later server could open them."""
+    used = {append.data_key.key_id for append in batch if append.data_key}
+    current = rotated_to(session.query(ROTATED_SQL)) if used else None
+    if current and used != {current}:
+        raise SealingKeyRotatedError

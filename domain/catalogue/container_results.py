@@ -93,11 +93,15 @@ class ContainerDetail(Result):
 
 
 class Logs(Result):
-    """The newest lines. ``truncated`` says that more lines matched than are shown."""
+    """The newest lines. ``truncated`` says that more lines matched than are shown.
+
+    ``masked`` is how many credentials in them were replaced by ``«masked»``.
+    """
 
     lines: list[str]
     shown: int
     matched: int | None = None
+    masked: int | None = None
     truncated: bool
     narrow: str | None = None
 

@@ -49,11 +49,15 @@ class StackServices(Result):
 
 
 class StackLogs(Result):
-    """The newest lines of all containers in the order of time, each after ``container | ``."""
+    """The newest lines of all containers in the order of time, each after ``container | ``.
+
+    ``masked`` is how many credentials in them were replaced by ``«masked»``.
+    """
 
     lines: list[str]
     shown: int
     matched: int | None = None
+    masked: int | None = None
     truncated: bool
     narrow: str | None = None
 

@@ -1,12 +1,16 @@
 """``docker-mcp audit``."""
 
+import secrets
 from typing import Any, Final
 
 import orjson
 import typer
 
+from adapters.sealing import KEY_BYTES, AesSealer
+from adapters.store.location import Location
 from domain.catalogue.tool import Surface
-from server.bootstrap import Application
+from domain.errors import SealingKeyError
+from server.bootstrap import Application, sealer_of
 from server.call import Caller
 from server.settings import Settings
 
@@ -29,7 +33,7 @@ async def show_audit(settings: Settings, arguments: dict[str, Any], *, as_json: 
     Raises:
         DockerMcpError: if the log cannot be asked, or the question is wrong.
     """
-    application = Application(settings, "cli")
+    application = Application(settings, "cli", sealer=_sealer_of_a_reader(settings))
     try:
         application.store.check()
         caller = Caller(principal=application.principal, transport="cli")
@@ -40,6 +44,15 @@ async def show_audit(settings: Settings, arguments: dict[str, Any], *, as_json: 
         raise answer.error
     page = answer.content()
     typer.echo(orjson.dumps(page, option=orjson.OPT_INDENT_2).decode() if as_json else table(page["entries"]))
+
+
+def _sealer_of_a_reader(settings: Settings) -> AesSealer:
+    """Return the log's sealer; without its key one of the moment: a question to the log seals nothing."""
+    try:
+        return sealer_of(settings, Location.parse(settings.database_url))
+    except SealingKeyError as error:
+        typer.echo(f"docker-mcp: note: read without the sealing key: {error.message} - {error.hint}", err=True)
+        return AesSealer(secrets.token_bytes(KEY_BYTES))
 
 
 def table(entries: list[dict[str, Any]]) -> str:

@@ -124,6 +124,30 @@ def audit(
 
 
 @app.command()
+def forget(
+    command_id: Annotated[str, typer.Argument(help="The command whose sealed values nobody shall read again.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Also those of the deployment that a stack runs with.")] = False,
+) -> None:
+    """Delete the key of a command's sealed values, for ever. The log and its chain stay whole, and say so."""
+    from server.cli.forget import forget_secrets
+
+    raise typer.Exit(Exit.OK if forget_secrets(load_settings(), command_id, sure=yes) else Exit.FAILED)
+
+
+@app.command()
+def rotate_sealing_key(
+    keep_old: Annotated[bool, typer.Option("--keep-old", help="Keep the old key file beside the new one.")] = False,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="Go on without the old key; what it sealed stays sealed.")
+    ] = False,
+) -> None:
+    """Wrap every data key under a new sealing key: DOCKER_MCP_NEW_SEALING_KEY, else one that is made."""
+    from server.cli.rotate import rotate
+
+    raise typer.Exit(Exit.OK if rotate(load_settings(), keep_old=keep_old, lost=lost) else Exit.FAILED)
+
+
+@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.key_file import keep_copy, lay_ready, take_over
 from adapters.sealing import AesSealer, UnsealError, load_sealing_key
 from domain.errors import ConfigurationError
 from domain.secrets import DataKey
@@ -146,3 +147,55 @@ def test_a_key_that_has_no_place_is_explained(tmp_path: Path) -> None:
 
 def test_two_envelopes_never_share_a_data_key() -> None:
     assert seal("x")[0].wrapped != seal("x")[0].wrapped
+
+
+@given(TEXT)
+def test_a_data_key_that_is_wrapped_anew_opens_the_same_values_under_the_new_key_only(value: str) -> None:
+    new = AesSealer(bytes(32))
+    data_key, sealed = seal(value)
+    anew = SEALER.rewrap(data_key, new)
+    assert (anew.command_id, anew.key_id) == ("c1", new.key_id)
+    assert new.open(anew, "/environment/A", sealed) == value
+    with pytest.raises(UnsealError):
+        SEALER.open(anew, "/environment/A", sealed)
+
+
+@pytest.mark.parametrize("data_key", [DataKey("c2", "", seal("x")[0].wrapped), DataKey("c1", "", "%"), None])
+def test_only_the_key_that_wrapped_can_wrap_anew(data_key: DataKey | None) -> None:
+    wrapper = SEALER if data_key else AesSealer(bytes(32))
+    with pytest.raises(UnsealError):
+        wrapper.rewrap(data_key or seal("x")[0], SEALER)
+
+
+def test_a_new_key_waits_until_it_is_taken_over(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    old, new = load_sealing_key(None, file, may_create=True), bytes(range(1, 33))
+    lay_ready(file, bytes(32), "given-up")
+    lay_ready(file, new, "the-id")
+    take_over(file, "given-up")
+    assert load_sealing_key(None, file, may_create=False) == old
+    assert len(list(tmp_path.iterdir())) == 2
+    for _ in range(2):
+        take_over(file, "the-id")
+        assert load_sealing_key(None, file, may_create=False) == new
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_kept_copy_outlives_the_key_that_takes_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    old = load_sealing_key(None, file, may_create=True)
+    lay_ready(file, bytes(32), "new")
+    kept = [keep_copy(file, "old") for _ in range(2)][-1]
+    take_over(file, "new")
+    assert load_sealing_key(None, kept, may_create=False) == old
+    assert load_sealing_key(None, file, may_create=False) == bytes(32)
+
+
+def test_a_key_that_cannot_be_put_in_its_place_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    lay_ready(file, bytes(32), "new")
+    file.mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be put in place") as refused:
+        take_over(file, "new")
+    assert str(file) in refused.value.hint

@@ -145,7 +145,7 @@ def test_a_key_that_others_can_read_is_refused(database: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00"])
 def test_a_damaged_key_file_is_named(content: bytes, database: Path) -> None:
     database.with_name("ledger.db.key").write_bytes(content)
-    done = docker_mcp("audit", env={"DOCKER_MCP_DATABASE_URL": f"sqlite:///{database}"})
+    done = docker_mcp("stdio", env={"DOCKER_MCP_DATABASE_URL": f"sqlite:///{database}"})
     assert done.returncode == 2
     assert f"{database}.key is not base64 of 32 bytes" in complaint(done)
 

@@ -21,6 +21,8 @@ from domain.events import (
     ExecutionStarted,
     NewEvent,
     RecordedEvent,
+    SealingKeyRotated,
+    SecretsForgotten,
     ServerStarted,
     ServerStopped,
 )
@@ -80,6 +82,8 @@ EXAMPLES: Final[tuple[Event, ...]] = (
     CommandCancelled(summary="stop container web", reason="the caller has gone"),
     ServerStarted(version="1", transport="stdio", settings_digest="d"),
     ServerStopped(reason="the end"),
+    SecretsForgotten(command_id="c", key_id="0123456789abcdef"),
+    SealingKeyRotated(old_key_id="0123456789abcdef", new_key_id="fedcba9876543210", count=2),
 )
 """An event of every type."""
 
@@ -136,6 +140,10 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
     "command.cancelled": st.builds(CommandCancelled, summary=TEXT, reason=TEXT),
     "server.started": st.builds(ServerStarted, version=TEXT, transport=TEXT, settings_digest=TEXT),
     "server.stopped": st.builds(ServerStopped, reason=TEXT),
+    "secrets.forgotten": st.builds(SecretsForgotten, command_id=TEXT, key_id=TEXT),
+    "sealing_key.rotated": st.builds(
+        SealingKeyRotated, old_key_id=TEXT, new_key_id=TEXT, count=COUNTS, lost=_maybe(st.just(True))
+    ),
 }
 
 

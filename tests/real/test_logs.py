@@ -209,3 +209,26 @@ async def test_the_log_of_the_server_keeps_no_lines_of_the_container(call: Calls
     assert "result" not in call.outcome(answer)
     assert call.outcome(answer)["result_bytes"] > 0
     assert all("tell-nobody" not in event.data for event in call.events(answer))
+
+
+@pytest.mark.promise("P6")
+async def test_credentials_are_masked_after_the_search_and_the_limit_counts_what_is_shown(
+    call: Calls, printed: Callable[..., str]
+) -> None:
+    container = printed("echo plain; echo login with password=hunter2 at postgres://app:hunter3@db; echo after")
+    logs = await call("get-logs", container_name=container)
+    assert logs["lines"] == ["plain", "login with password=«masked» at postgres://app:«masked»@db", "after"]
+    assert (logs["masked"], logs["shown"]) == (2, 3)
+    found = await call("get-logs", container_name=container, grep="hunter2", timestamps=True)
+    assert (found["matched"], found["masked"]) == (1, 2)
+    assert "hunter" not in found["lines"][0]
+    assert "masked" not in await call("get-logs", container_name=container, grep="plain")
+
+
+@pytest.mark.promise("P9")
+async def test_lines_that_grow_when_masked_stay_within_the_limit(call: Calls, printed: Callable[..., str]) -> None:
+    container = printed("i=0; while [ $i -lt 30 ]; do echo password=1 password=2; i=$((i+1)); done; echo end")
+    logs = await call("get-logs", container_name=container, max_bytes=256)
+    assert sum(len(line.encode()) for line in logs["lines"]) <= 256
+    assert logs["lines"][-2:] == ["password=«masked» password=«masked»", "end"]
+    assert logs["truncated"]

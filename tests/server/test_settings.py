@@ -61,7 +61,8 @@ def test_a_wrong_value_is_answered_with_name_problem_and_allowed_values(
 
 
 def test_every_setting_with_limits_is_tried() -> None:
-    free = {"DOCKER_MCP_DATABASE_URL", "DOCKER_MCP_STATE_DIR", "DOCKER_MCP_SEALING_KEY"}
+    free = {"DOCKER_MCP_DATABASE_URL", "DOCKER_MCP_STATE_DIR"}
+    free |= {"DOCKER_MCP_SEALING_KEY", "DOCKER_MCP_NEW_SEALING_KEY"}
     free |= {"DOCKER_MCP_COMPOSE", "DOCKER_MCP_COMPOSE_ROOTS"}
     engine = {"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"}
     assert set(Settings.model_fields) - free - engine == set(WRONG)

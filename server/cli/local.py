@@ -1,0 +1,61 @@
+"""What a person does to the log itself, without a server: allowed by the local role, recorded as theirs."""
+
+import typer
+
+from adapters.identity import local_principal
+from adapters.store.data_keys import wipe
+from adapters.store.location import Location
+from domain.errors import DeniedError
+from domain.events import Event, NewEvent
+from domain.principal import Principal, Role
+from server.bootstrap import new_id
+from server.settings import Settings
+
+
+def local_admin(settings: Settings) -> Principal:
+    """Return who runs this process.
+
+    Raises:
+        DeniedError: if this user may only read.
+    """
+    principal = local_principal(settings.role)
+    if principal.role is not Role.ADMIN:
+        raise DeniedError(
+            f"role {principal.role.value} may only read", hint="DOCKER_MCP_STDIO_ROLE gives the local user a role"
+        )
+    return principal
+
+
+def own_event(event: Event, stream: str, principal: Principal) -> NewEvent:
+    """Return ``event`` as ``principal`` records it outside of any command."""
+    return NewEvent(
+        event_id=new_id(),
+        stream=stream,
+        stream_version=None,
+        type=event.type,
+        schema_version=event.schema_version,
+        principal=principal.name,
+        role=principal.role.value,
+        tool=None,
+        object=None,
+        status=None,
+        purpose=None,
+        correlation_id=None,
+        causation_id=None,
+        trace_id=None,
+        span_id=None,
+        data=event.encode(),
+    )
+
+
+def wiped(location: Location, timeout_s: float) -> bool:
+    """Take the bytes of deleted data keys out of the database's files; tell, and return False, if some may be left."""
+    done = wipe(location, timeout_s)
+    if not done:
+        when = (
+            "another process reads the log just now; they go once all servers have stopped"
+            if location.path
+            else "let the owner of the table run VACUUM (FULL) data_key"
+        )
+        typer.echo(f"docker-mcp: bytes of deleted keys may still be in a file of the database: {when}", err=True)
+    return done
