@@ -3,10 +3,10 @@
 import os
 import pwd
 
-from domain.principal import Principal, Role
+from domain.principal import Principal
 
 
-def local_principal(role: Role) -> Principal:
+def local_principal(role: str) -> Principal:
     """Return the operating-system user as ``local:<name>``; ``role`` is what the configuration gives it."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name

@@ -53,6 +53,13 @@ class UnknownToolError(DockerMcpError):
     hint = "tools/list names the tools of this server"
 
 
+class AuthenticationError(DockerMcpError):
+    """The credentials are missing or not valid."""
+
+    code = "unauthenticated"
+    hint = "send a token or API key, or use the prompt authenticate"
+
+
 class DeniedError(DockerMcpError):
     """The policy does not allow this."""
 

@@ -10,6 +10,7 @@ from domain.canonical import JSON, canonical_json
 from domain.errors import Applied
 from domain.lifecycle import Status
 from domain.objects import ObjectRef, ObjectState
+from domain.principal import Principal
 
 MAX_DATA_BYTES: Final = 64 * 1024
 """Most bytes an event's data may take; the database refuses more."""
@@ -173,6 +174,41 @@ class CommandCancelled(Event):
     reason: str
 
 
+class AuthenticationSucceeded(Event):
+    """A user came with a valid token or key; recorded once for each user, key and source of a server process."""
+
+    type = "authentication.succeeded"
+
+    source: str
+
+
+class AuthenticationFailed(Event):
+    """Credentials were not believed. ``claimed`` is the user name of a well-formed token, believed or not."""
+
+    type = "authentication.failed"
+
+    source: str
+    reason: str
+    claimed: str | None = None
+
+
+class TokenIssued(Event):
+    """A user exchanged an API key for a token."""
+
+    type = "token.issued"
+
+    expires_at_s: int
+
+
+class PolicyLoaded(Event):
+    """The rules of the auth file are in force; with ``problem``: a new file was broken, the old rules stay."""
+
+    type = "policy.loaded"
+
+    policy_digest: str
+    problem: str | None = None
+
+
 class ServerStarted(Event):
     """A server process has opened the log."""
 
@@ -227,6 +263,10 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         CommandFailed,
         CommandUnknown,
         CommandCancelled,
+        AuthenticationSucceeded,
+        AuthenticationFailed,
+        TokenIssued,
+        PolicyLoaded,
         ServerStarted,
         ServerStopped,
         SecretsForgotten,
@@ -268,6 +308,28 @@ class NewEvent(NamedTuple):
     trace_id: str | None
     span_id: str | None
     data: str
+
+
+def event_of(principal: Principal, event: Event, stream: str, event_id: str) -> NewEvent:
+    """Return ``event`` in its envelope, as ``principal`` causes it outside of any command."""
+    return NewEvent(
+        event_id=event_id,
+        stream=stream,
+        stream_version=None,
+        type=event.type,
+        schema_version=event.schema_version,
+        principal=principal.name,
+        role=principal.role,
+        tool=None,
+        object=None,
+        status=None,
+        purpose=None,
+        correlation_id=None,
+        causation_id=None,
+        trace_id=None,
+        span_id=None,
+        data=event.encode(),
+    )
 
 
 class RecordedEvent(NamedTuple):

@@ -1,8 +1,9 @@
 """Docker objects as the log names and describes them."""
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.canonical import JSON
 
@@ -14,6 +15,7 @@ class Kind(StrEnum):
     NETWORK = "network"
     IMAGE = "image"
     STACK = "stack"
+    VOLUME = "volume"
 
 
 class ObjectRef(BaseModel):
@@ -33,6 +35,8 @@ class ObjectState(ObjectRef):
     """
 
     facts: dict[str, JSON] = {}
+    labels: Annotated[dict[str, str], Field(exclude=True)] = {}
+    """For the policy; not recorded, since it may be long and its owner can read it from the object."""
 
     @property
     def ref(self) -> ObjectRef:

@@ -1,43 +1,152 @@
-"""Rules that decide whether a principal may run a tool."""
+"""Decides whether a principal may carry out a command: allowed or denied."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
-from domain.canonical import canonical_json, sha256_hex
+from domain.access.auth_file import AuthFile, RoleRules, Rule
 from domain.catalogue.tool import Effect
-from domain.principal import Principal, Role
+from domain.host_safety.asks import Ask
+from domain.host_safety.judge import judged
+from domain.principal import Principal
+
+_MOST_REASONS: Final = 5
+
+
+class Verdict(StrEnum):
+    """What a decision says."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    OPEN = "open"
+    """It depends on the objects, which are not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """An object that a command touches or makes, as rules see it: ``container/web`` and its labels."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the policy says of one command: allowed or not, by which rule, and why."""
+    """What the policy says of one command, by which rule, and why."""
 
-    allowed: bool
+    verdict: Verdict
     rule: str
     reason: str
 
+    @property
+    def allowed(self) -> bool:
+        return self.verdict is Verdict.ALLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What the operator narrows a server to, whatever the roles say."""
+
+    read_only: bool = False
+    tools: frozenset[str] | None = None
+
+    def refuses(self, tool: str, effect: Effect) -> str | None:
+        """Return why this server does not run the tool for anybody, None if it may."""
+        if self.read_only and effect is not Effect.READ:
+            return "this server is read-only"
+        if self.tools is not None and tool not in self.tools:
+            return "this server does not offer the tool"
+        return None
+
+
+MaySee = Callable[[str, Mapping[str, str]], bool]
+"""Tells by name (``container/web``) and labels whether an object may be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the rules of host safety have to know of the engine's host.
+
+    Attributes:
+        resolve: returns the real path of a path there; None if it is another host than ours.
+        protected: paths that stay closed whatever is opened: the server's own.
+    """
+
+    resolve: Callable[[str], str] | None = None
+    protected: tuple[str, ...] = ()
+
 
 class Policy:
-    """Decides by role and effect. What no rule allows is denied."""
+    """The rules of an auth file, as narrowed by the operator. What no rule allows is denied."""
 
-    def __init__(self, allowed: Mapping[Role, frozenset[Effect]]) -> None:
-        self._allowed = allowed
-        rules = {role.value: sorted(effect.value for effect in effects) for role, effects in allowed.items()}
-        self.digest: Final = sha256_hex(canonical_json(rules))[:16]
+    def __init__(self, rules: AuthFile, narrowing: Narrowing = Narrowing(), host: Host = Host()) -> None:
+        self._rules = rules
+        self._narrowing = narrowing
+        self._host = host
+        self.digest: Final = rules.digest
         """Names this set of rules in every decision that is recorded."""
 
-    def decide(self, principal: Principal, effect: Effect) -> Decision:
-        """Return whether ``principal`` may run a tool with this effect."""
-        rule = f"role-{principal.role}"
-        if effect in self._allowed.get(principal.role, frozenset()):
-            return Decision(True, rule, f"role {principal.role} may {effect}")
-        return Decision(False, rule, f"role {principal.role} may not {effect}")
+    def decide(
+        self, principal: Principal, tool: str, effect: Effect, objects: Sequence[Touched] | None = None
+    ) -> Decision:
+        """Return what ``principal`` may do.
+
+        Args:
+            principal: who asks.
+            tool: the name of the tool or prompt.
+            effect: what this call of it does.
+            objects: what it touches; None if that is not known yet, then the verdict may be ``open``.
+        """
+        if why := self._narrowing.refuses(tool, effect):
+            return Decision(Verdict.DENY, "server", why)
+        role = self._rules.role(principal.role)
+        name = f"role-{principal.role}"
+        if role is None:
+            return Decision(Verdict.DENY, name, f"role {principal.role} is not defined")
+        allowing = [rule for rule in role.allow if rule.fits_call(tool, effect)]
+        denying = [rule for rule in role.deny if rule.fits_call(tool, effect)]
+        if not allowing or any(not rule.about_objects for rule in denying):
+            return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} with {tool}")
+        if objects is None:
+            if denying or all(rule.about_objects for rule in allowing):
+                return Decision(Verdict.OPEN, name, "it depends on the objects")
+            objects = ()
+        for touched in objects:
+            if not _fits(allowing, touched) or _fits(denying, touched):
+                return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} what this call touches")
+        return Decision(Verdict.ALLOW, name, f"role {principal.role} may {effect}")
+
+    def host_denial(self, asks: Iterable[Ask]) -> Decision | None:
+        """Return the denial of what is asked of the engine's host, None if all of it is allowed."""
+        found = judged(asks, self._rules.host_safety, self._host.resolve, self._host.protected)
+        if not found:
+            return None
+        more = f"; and {len(found) - _MOST_REASONS} more" if len(found) > _MOST_REASONS else ""
+        reasons = "; ".join(violation.message for violation in found[:_MOST_REASONS])
+        return Decision(Verdict.DENY, found[0].rule, reasons + more)
+
+    def offers(self, principal: Principal, tool: str, effect: Effect) -> bool:
+        """Return whether ``principal`` could ever call the tool with this effect."""
+        return self.decide(principal, tool, effect).verdict is not Verdict.DENY
+
+    def sight(self, principal: Principal, tool: str, effect: Effect) -> MaySee:
+        """Return what tells which objects a list may show to ``principal``."""
+        role = self._rules.role(principal.role) or RoleRules()
+        allowing = [rule for rule in role.allow if rule.fits_call(tool, effect)]
+        denying = [rule for rule in role.deny if rule.fits_call(tool, effect) and rule.about_objects]
+
+        def may_see(name: str, labels: Mapping[str, str]) -> bool:
+            touched = Touched(name, labels)
+            return _fits(allowing, touched) and not _fits(denying, touched)
+
+        return may_see
+
+    def sees_all_records(self, principal: Principal) -> bool:
+        """Return whether the audit trail shows ``principal`` the records of others."""
+        role = self._rules.role(principal.role)
+        return role is not None and role.audit == "all"
 
 
-DEFAULT_POLICY: Final = Policy(
-    {
-        Role.ADMIN: frozenset(Effect),
-        Role.USER: frozenset({Effect.READ}),
-    }
-)
+def _fits(rules: Sequence[Rule], touched: Touched) -> bool:
+    return any(rule.fits_object(touched.name, touched.labels) for rule in rules)

@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Role(StrEnum):
-    """What a principal may do, in one word."""
+    """The roles that need no definition; the auth file may define others, and these anew."""
 
     ADMIN = "admin"
     USER = "user"
@@ -18,8 +18,10 @@ class Principal:
     """An authenticated identity. ``name`` is never empty."""
 
     name: str
-    role: Role
+    role: str
 
 
+ANONYMOUS: Final = Principal("anonymous", "none")
+"""A caller without credentials, or with wrong ones."""
 SYSTEM: Final = Principal("system", Role.SYSTEM)
 """The server itself, for events that no caller caused."""

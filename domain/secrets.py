@@ -23,7 +23,12 @@ class DigestedField(SecretField):
     """Marks a secret field of which only a keyed digest is recorded, because what is made of it is recorded instead."""
 
 
+class DroppedField(SecretField):
+    """Marks a credential: nothing of it is recorded, not even a digest."""
+
+
 SECRET: Final = SecretField()
+DROPPED: Final = DroppedField()
 DIGESTED: Final = DigestedField()
 
 SEALED_KEY: Final = "$sealed"
@@ -81,6 +86,13 @@ def digested_fields(model: type[BaseModel]) -> frozenset[str]:
 
 
 @cache
+def dropped_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the fields of a command model of which nothing is recorded."""
+    hints = get_type_hints(model, include_extras=True)
+    return frozenset(name for name in model.model_fields if DROPPED in get_args(hints[name]))
+
+
+@cache
 def revealing_fields(model: type[BaseModel]) -> frozenset[str]:
     """Return the names of the fields whose text would show a secret: secret ones, and models that have such fields."""
     hints = get_type_hints(model, include_extras=True)
@@ -98,7 +110,7 @@ def hide_sealed(tree: JSON) -> JSON:
 
 def _is_secret(hint: Any) -> bool:
     parts = get_args(hint)
-    return SECRET in parts or DIGESTED in parts or any(_is_secret(part) for part in parts)
+    return any(isinstance(part, SecretField) for part in parts) or any(_is_secret(part) for part in parts)
 
 
 def _is_revealing(hint: Any) -> bool:
@@ -114,7 +126,7 @@ def _model_tree(
     return {
         name: _tree(value, seal, f"{place}/{name}", secret=secret or name in hidden)
         for name in type(model).model_fields
-        if name not in without and (value := getattr(model, name)) is not None
+        if name not in without | dropped_fields(type(model)) and (value := getattr(model, name)) is not None
     }
 
 

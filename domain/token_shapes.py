@@ -92,6 +92,7 @@ _SHAPES: Final = (
     _token("akia", "asia", pattern=r"A(?:KI|SI)A[A-Z0-9]{16}(?![A-Za-z0-9])"),
     _token("ghp_", "gho_", "ghu_", "ghs_", "ghr_", pattern=r"gh[oprsu]_[A-Za-z0-9]{36,255}+"),
     _token("github_pat_", pattern=r"github_pat_[A-Za-z0-9_]{22,255}+"),
+    _token("dmk_", pattern=r"dmk_[A-Za-z0-9_-]{20,64}"),
     _token("glpat-", pattern=r"glpat-[A-Za-z0-9_.-]{20,255}+"),
     _token("xox", "xapp-", pattern=r"(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10,255}+"),
     _token("k_live_", pattern=r"[rs]k_live_[A-Za-z0-9]{16,255}+"),

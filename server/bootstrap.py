@@ -1,40 +1,49 @@
 """The composition root: the one place that knows which adapter stands behind which port."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Final
 
 import uuid_utils
 
+from adapters.auth_store import AuthStore, load_auth_secret
 from adapters.identity import local_principal
 from adapters.key_file import key_file, take_over
 from adapters.sealing import KEY_LOST_FOR_GOOD, AesSealer, decode_key, load_sealing_key
 from adapters.store.event_store import SqlEventStore, newest_key_id
 from adapters.store.location import Location
+from domain.access.auth_file import AuthFile
 from domain.catalogue import CATALOGUE
 from domain.catalogue.audit import AuditTrail
 from domain.catalogue.containers import Containers
+from domain.catalogue.identity import Identity
 from domain.catalogue.networks import Networks
 from domain.catalogue.stacks import Stacks
 from domain.catalogue.system import Images, System
 from domain.catalogue.tool import Catalogue
 from domain.errors import DockerMcpError, LogUnavailableError, SealingKeyError
-from domain.events import Event, NewEvent, ServerStarted, ServerStopped
-from domain.policy import DEFAULT_POLICY
+from domain.events import Event, NewEvent, PolicyLoaded, ServerStarted, ServerStopped, event_of
+from domain.policy import Host, Narrowing, Policy
 from domain.ports import Observer
-from domain.principal import SYSTEM
+from domain.principal import ANONYMOUS, SYSTEM, Principal
+from server.authentication import Authenticator
+from server.callers import Callers
 from server.dispatcher import Dispatcher
 from server.effect import Bound
 from server.journal import Journal
 from server.projector import Projector
 from server.recovery import Recovery
-from server.settings import Settings
+from server.settings import TOOLSETS, Settings
 from server.version import VERSION
 from server.workers import Workers
 
+_BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".auth-secret", ".executors")
 _LOG_WORKERS: Final = 4
 
 logger = logging.getLogger(__name__)
@@ -144,11 +153,16 @@ class Application:
             ConfigurationError: if the database URL or the sealing key is not usable.
         """
         self.settings = settings
+        self._catalogue = catalogue
         self.transport = transport
         self._started = False
         self.executor = new_id()
-        self.principal = local_principal(settings.role)
+        self.principal = local_principal(settings.DOCKER_MCP_STDIO_ROLE)
         location = Location.parse(settings.database_url)
+        self._host = host_of(settings, location)
+        self.auth = AuthStore(settings.auth_file, self._rules_changed)
+        self._rules = self.auth.load()
+        self._policy = self._policy_of(self._rules)
         self.store = SqlEventStore(location, now_ms, self.executor, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
         self.docker = DockerAdapters(settings, lambda: self._recorded_stacks)
         self._engine_workers = Workers("engine", settings.DOCKER_MCP_ENGINE_WORKERS)
@@ -172,9 +186,15 @@ class Application:
             self.executor,
             self.recovery.watch,
         )
+        self.authenticator = Authenticator(
+            self.auth.current,
+            load_auth_secret(settings.auth_secret, location.path),
+            settings.DOCKER_MCP_TOKEN_LIFETIME_S,
+            lambda event, principal: self._note("auth", event, principal or ANONYMOUS),
+        )
         self.dispatcher = Dispatcher(
             catalogue,
-            DEFAULT_POLICY,
+            self.policy,
             self.journal,
             projector,
             sealer or sealer_of(settings, location),
@@ -182,6 +202,17 @@ class Application:
             self.executor,
             settings.DOCKER_MCP_QUEUE_LIMIT,
         )
+
+    def policy(self) -> Policy:
+        """Return the rules in force, as the operator has narrowed them."""
+        rules = self.auth.current()
+        if rules is not self._rules:
+            self._rules, self._policy = rules, self._policy_of(rules)
+        return self._policy
+
+    def callers(self, local: Principal | None) -> Callers:
+        """Return what tells who makes a request; ``local`` acts where there are no users."""
+        return Callers(self.authenticator, local, self.settings.token if self.transport == "stdio" else None)
 
     async def start(self) -> None:
         """Open the log, record the start, and look after commands that a dead process left open.
@@ -195,7 +226,8 @@ class Application:
             self.store.check()
             digest = self.settings.digest()
             started = ServerStarted(version=VERSION, transport=self.transport, settings_digest=digest)
-            await self.journal.append([self._own(started)])
+            loaded = PolicyLoaded(policy_digest=self._policy.digest)
+            await self.journal.append([self._own(started), event_of(SYSTEM, loaded, "policy", new_id())])
         except LogUnavailableError as error:
             self.journal.health.log_error = error.message
             logger.error("%s", error.describe())
@@ -249,6 +281,7 @@ class Application:
             Images: Bound(lambda: docker.images, self._engine_workers),
             System: Bound(lambda: docker.system, self._engine_workers),
             AuditTrail: Bound(lambda: self._audit_trail, self._log_workers),
+            Identity: Bound(lambda: self.authenticator, self._log_workers),
         }
         return ports | {port: Bound(partial(_itself, adapter), self._engine_workers) for port, adapter in more.items()}
 
@@ -279,25 +312,52 @@ class Application:
     def _meet_compose(self) -> None:
         self.docker.compose.version()
 
+    def _policy_of(self, rules: AuthFile) -> Policy:
+        wanted = self.settings.toolsets
+        tools = None
+        if wanted is not None:
+            tools = frozenset(
+                tool.name
+                for tool in self._catalogue
+                if (kind := tool.port.__name__.lower()) in wanted or kind not in TOOLSETS
+            )
+        return Policy(rules, Narrowing(self.settings.DOCKER_MCP_READ_ONLY, tools), self._host)
+
+    def _rules_changed(self, rules: AuthFile | None, problem: str | None) -> None:
+        digest = (rules or self._rules).digest
+        self._note("policy", PolicyLoaded(policy_digest=digest, problem=problem), SYSTEM)
+
+    def _note(self, stream: str, event: Event, principal: Principal) -> None:
+        """Have an event recorded without waiting for it; any thread may call."""
+        self.store.append([event_of(principal, event, stream, new_id())]).add_done_callback(_complain)
+
     def _own(self, event: Event) -> NewEvent:
-        return NewEvent(
-            event_id=new_id(),
-            stream=f"server/{self.executor}",
-            stream_version=None,
-            type=event.type,
-            schema_version=event.schema_version,
-            principal=SYSTEM.name,
-            role=SYSTEM.role.value,
-            tool=None,
-            object=None,
-            status=None,
-            purpose=None,
-            correlation_id=None,
-            causation_id=None,
-            trace_id=None,
-            span_id=None,
-            data=event.encode(),
-        )
+        return event_of(SYSTEM, event, f"server/{self.executor}", new_id())
+
+
+def host_of(settings: Settings, location: Location) -> Host:
+    """Return what host safety has to know: whether paths are ours to resolve, and which are closed to everybody."""
+    engine = settings.DOCKER_HOST or ""
+    own = [
+        settings.state_dir,
+        settings.config_dir,
+        settings.auth_file,
+        settings.auth_file.resolve(),
+        Path(".env").resolve(),
+    ]
+    named = (os.environ.get("DOCKER_MCP_ENV_FILE"), settings.DOCKER_CERT_PATH)
+    own += [
+        Path(path).absolute() for path in (*named, settings.DOCKER_MCP_TLS_CERT, settings.DOCKER_MCP_TLS_KEY) if path
+    ]
+    own += [Path(f"{location.path}{suffix}") for suffix in _BESIDE_THE_LOG if location.path]
+    own += [Path(engine.removeprefix("unix://"))] if engine.startswith("unix://") else []
+    is_ours = not engine or engine.startswith("unix://")
+    return Host(os.path.realpath if is_ours else None, tuple(str(path) for path in own))
+
+
+def _complain(appended: "Future[Any]") -> None:
+    if not appended.cancelled() and (error := appended.exception()):
+        logger.error("an event of authentication could not be recorded: %s", error)
 
 
 def _itself(adapter: Any) -> Any:

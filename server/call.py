@@ -1,12 +1,16 @@
 """One call on its way through the server: who makes it, what it is, and what it answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from domain.catalogue.tool import AnyTool, Command, Plan, Result
 from domain.command_stream import CommandStream
 from domain.errors import DockerMcpError
+from domain.events import NewEvent
+from domain.host_safety.asks import Ask
+from domain.objects import ObjectState
+from domain.policy import Decision
 from domain.principal import Principal
 
 Progress = Callable[[int, int | None, str], None]
@@ -31,11 +35,25 @@ class Caller:
     progress: Progress = no_progress
 
 
+Judge = Callable[[Sequence[ObjectState]], Decision]
+"""Decides a command once its objects are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a principal may see of lists and of the audit trail, and ask of the host."""
+
+    may_see: Callable[[str, Mapping[str, str]], bool]
+    all_records: bool
+    check_host: Callable[[Iterable[Ask]], None] = lambda _asks: None
+
+
 @dataclass(slots=True, kw_only=True)
 class Job:
     """A command that the policy allows, while it is carried out.
 
-    ``recorded`` is its stream as far as the log holds it, None while the log holds nothing of it.
+    ``recorded`` is its stream as far as the log holds it, None while the log holds nothing of it. ``judge`` is there
+    when the policy has to see the objects first.
     """
 
     tool: AnyTool
@@ -43,8 +61,12 @@ class Job:
     summary: str
     stream: CommandStream
     caller: Caller
+    sight: Sight
+    policy_digest: str
     plan: Plan | None = None
+    judge: Judge | None = None
     recorded: CommandStream | None = None
+    decided: Sequence[NewEvent] = ()
     cancel_requested: bool = False
 
     @property

@@ -1,14 +1,15 @@
 """Takes a call: records it, decides, and hands what is allowed to the projector. Nothing runs unrecorded."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from domain.canonical import JSON, NotCanonicalError, canonical_json
-from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Surface
+from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Effect, Surface
 from domain.command_stream import CommandContext, CommandStream
 from domain.errors import (
     ArgumentsTooLargeError,
+    AuthenticationError,
     DeniedError,
     DockerMcpError,
     InvalidArgumentsError,
@@ -16,18 +17,18 @@ from domain.errors import (
     OverloadedError,
     ShuttingDownError,
 )
-from domain.events import (
-    CommandAuthorized,
-    CommandDenied,
-    CommandReceived,
-    CommandRejected,
-)
-from domain.policy import Decision, Policy
+from domain.events import CommandReceived, CommandRejected, NewEvent
+from domain.host_safety.asks import Ask
+from domain.objects import ObjectState, column_name
+from domain.policy import Decision, Policy, Touched, Verdict
 from domain.ports import Envelope, NewId, Sealer
+from domain.principal import ANONYMOUS, Principal
 from domain.secrets import DataKey, argument_tree, clear
 from domain.text import column_text, optional_column_text
-from server.call import Answer, Caller, Job
+from domain.token_shapes import masked
+from server.call import Answer, Caller, Job, Sight
 from server.journal import Journal
+from server.outcome import decision_event
 from server.projector import Projector
 from server.unexpected import unexpected
 
@@ -44,7 +45,7 @@ class Dispatcher:
     def __init__(
         self,
         catalogue: Catalogue,
-        policy: Policy,
+        policy: Callable[[], Policy],
         journal: Journal,
         projector: Projector,
         sealer: Sealer,
@@ -79,12 +80,21 @@ class Dispatcher:
             return await self._reject(command_id, tool_name, arguments, caller, error)
         except Exception as error:  # noqa: BLE001 (also such a call is recorded)
             return await self._reject(command_id, tool_name, arguments, caller, unexpected(error, tool_name))
-        stream = self._stream(command_id, tool.name, caller, tool.object_name(command))
-        job = Job(tool=tool, command=command, summary=received.summary, stream=stream, caller=caller)
-        decision = self._policy.decide(caller.principal, tool.effect_of(command))
-        if not decision.allowed:
+        policy = self._policy()
+        effect = tool.effect_of(command)
+        job = Job(
+            tool=tool,
+            command=command,
+            summary=received.summary,
+            stream=self._stream(command_id, tool.name, caller, tool.object_name(command)),
+            caller=caller,
+            sight=_sight(policy, caller.principal, tool, effect),
+            policy_digest=policy.digest,
+        )
+        decision = self._decide(policy, job, effect)
+        if decision.verdict is Verdict.DENY:
             return await self._deny(job, received, decision, envelope.data_key)
-        task = asyncio.create_task(self._carry_out(job, received, decision, envelope))
+        task = asyncio.create_task(self._carry_out(job, received, decision, envelope, policy))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
@@ -92,6 +102,10 @@ class Dispatcher:
         except asyncio.CancelledError:
             job.cancel_requested = True
             raise
+
+    def offers(self, principal: Principal, tool: AnyTool) -> bool:
+        """Return whether ``principal`` could ever call the tool."""
+        return tool.open_to_all or (principal != ANONYMOUS and self._policy().offers(principal, tool.name, tool.effect))
 
     async def reject(self, name: str, arguments: object, caller: Caller, error: DockerMcpError) -> Answer:
         """Record a call that was refused before it got the form of a call."""
@@ -112,23 +126,58 @@ class Dispatcher:
         _, unfinished = await asyncio.wait(self._running, timeout=max(0, self._grace_ends - now))
         return len(unfinished)
 
-    async def _carry_out(self, job: Job, received: CommandReceived, decision: Decision, envelope: Envelope) -> Answer:
+    def _decide(self, policy: Policy, job: Job, effect: Effect) -> Decision:
+        """Return what the policy says before Docker is looked at; a verdict that needs the objects comes later."""
+        tool, principal = job.tool, job.caller.principal
+        if tool.open_to_all:
+            return Decision(Verdict.ALLOW, "open-to-all", "everybody may")
+        if principal == ANONYMOUS:
+            return Decision(Verdict.DENY, "unauthenticated", "credentials are missing or not valid")
+        needs_a_look = bool(tool.targets or tool.prepare or tool.uses(job.command))
+        known = None if needs_a_look else self._touched(job, ())
+        decision = policy.decide(principal, tool.name, effect, known)
+        if not tool.prepare and decision.verdict is not Verdict.DENY:
+            decision = policy.host_denial(tool.asks(job.command, None)) or decision
+        if decision.verdict is Verdict.OPEN:
+            job.judge = lambda pinned: policy.decide(principal, tool.name, effect, self._touched(job, pinned))
+        return decision
+
+    @staticmethod
+    def _touched(job: Job, pinned: Sequence[ObjectState]) -> list[Touched]:
+        """Return the objects of a command as rules see them: those found, else as the caller names them."""
+        tool, command = job.tool, job.command
+        found = [Touched(column_name(state.kind, state.name), state.labels) for state in pinned]
+        named = [each for each in (tool.creates, tool.about, *(() if pinned else tool.targets)) if each]
+        labels = (getattr(command, "labels", None) or {}) if tool.creates else {}
+        return found + [Touched(column_name(each.kind, getattr(command, each.field) or ""), labels) for each in named]
+
+    async def _carry_out(
+        self, job: Job, received: CommandReceived, decision: Decision, envelope: Envelope, policy: Policy
+    ) -> Answer:
         events, data_key = [job.stream.add(received)], envelope.data_key
         if job.tool.prepare:
             planned = await self._projector.prepare(job, events, data_key, envelope.seal)
             if isinstance(planned, Answer):
                 return planned
             events, data_key = planned, None if data_key else envelope.data_key
-        authorized = CommandAuthorized(rule=decision.rule, policy_digest=self._policy.digest)
-        return await self._projector.run(job, [*events, job.stream.add(authorized)], data_key)
+            if denial := policy.host_denial(job.tool.asks(job.command, job.plan)):
+                return await self._record_denial(job, events, denial, data_key)
+        if not job.judge:
+            events.append(job.stream.add(decision_event(job, decision)))
+        return await self._projector.run(job, events, data_key)
 
     async def _deny(self, job: Job, received: CommandReceived, decision: Decision, data_key: DataKey | None) -> Answer:
-        denied = CommandDenied(
-            summary=job.summary, rule=decision.rule, policy_digest=self._policy.digest, reason=decision.reason
-        )
+        return await self._record_denial(job, [job.stream.add(received)], decision, data_key)
+
+    async def _record_denial(
+        self, job: Job, before: Sequence[NewEvent], decision: Decision, data_key: DataKey | None
+    ) -> Answer:
+        denied = decision_event(job, decision)
         error: DockerMcpError = DeniedError(decision.reason)
+        if job.caller.principal == ANONYMOUS:
+            error = AuthenticationError()
         try:
-            await self._journal.append([job.stream.add(received), job.stream.add(denied)], data_key)
+            await self._journal.append([*before, job.stream.add(denied)], data_key)
         except LogUnavailableError as unavailable:
             error = unavailable
         return Answer(job.command_id, error=error)
@@ -143,7 +192,7 @@ class Dispatcher:
     ) -> Answer:
         stream = self._stream(command_id, tool_name, caller, None)
         summary = f"{tool_name}: {error.code}"
-        names = tuple(column_text(str(name), _NAME_LIMIT) for name in list(arguments or {})[:_MOST_NAMES])
+        names = tuple(masked(column_text(str(name), _NAME_LIMIT))[0] for name in list(arguments or {})[:_MOST_NAMES])
         received = CommandReceived(
             summary=summary,
             argument_names=names,
@@ -189,7 +238,7 @@ class Dispatcher:
         context = CommandContext(
             command_id=command_id,
             principal=column_text(caller.principal.name),
-            role=caller.principal.role.value,
+            role=caller.principal.role,
             tool=tool_name,
             object=object_name,
             purpose=optional_column_text(caller.purpose),
@@ -204,3 +253,11 @@ class Dispatcher:
             raise ShuttingDownError
         if len(self._running) >= self._queue_limit:
             raise OverloadedError
+
+
+def _sight(policy: Policy, principal: Principal, tool: AnyTool, effect: Effect) -> Sight:
+    def check_host(asks: Iterable[Ask]) -> None:
+        if denial := policy.host_denial(asks):
+            raise DeniedError(denial.reason)
+
+    return Sight(policy.sight(principal, tool.name, effect), policy.sees_all_records(principal), check_host)

@@ -60,6 +60,10 @@ class EffectRunner:
         """
         return await self._workers(job).run(lambda: self._pin(job))
 
+    async def used(self, job: Job) -> tuple[ObjectState, ...]:
+        """Return the objects that the command needs besides its targets; what does not exist bears the name asked."""
+        return await self._workers(job).run(lambda: self._used(job))
+
     async def look_again(self, job: Job, pinned: tuple[ObjectState, ...]) -> tuple[ObjectState, ...]:
         """Return the state that pinned objects are in now; one that is gone keeps its last known state."""
         observer = self._observer()
@@ -72,6 +76,15 @@ class EffectRunner:
 
     def _workers(self, job: Job) -> Workers:
         return self._ports[job.tool.port].workers
+
+    def _used(self, job: Job) -> tuple[ObjectState, ...]:
+        observer, states = self._observer(), []
+        for kind, name in (*job.tool.uses(job.command), *(job.plan.uses if job.plan else ())):
+            try:
+                states.append(observer.pin(kind, name))
+            except NotFoundError:
+                states.append(ObjectState(kind=kind, id="", name=name))
+        return tuple(states)
 
     def _prepare(self, job: Job) -> Plan:
         try:
@@ -105,13 +118,16 @@ class EffectRunner:
             happened.change_asked = True
 
         try:
-            if job.tool.effect is Effect.READ:
+            if job.tool.effect is Effect.READ and not pinned:
                 pinned = self._pin(job)
             run = Run(
                 command_id=job.command_id,
                 principal=job.stream.context.principal,
                 pinned=pinned,
                 plan=job.plan,
+                may_see=job.sight.may_see,
+                sees_all_records=job.sight.all_records,
+                check_host=job.sight.check_host,
                 progress=progress,
                 before_change=before_change,
             )

@@ -19,10 +19,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.errors import DockerMcpError
+from domain.errors import ConfigurationError, DockerMcpError
 from server.bootstrap import Application
+from server.callers import Callers
+from server.http_auth import BearerMiddleware, HostMiddleware
 from server.mcp_server import MOST_MESSAGE_BYTES, McpServer
+from server.settings import Settings, is_loopback
 
+_MOST_CONNECTIONS: Final = 1000
 _READY_WITHIN_S: Final = 2
 """An engine that hangs, or workers that are all busy, must not hang the health check."""
 
@@ -35,10 +39,8 @@ _NO_MESSAGE: Final = {
     "error": {"code": types.INVALID_REQUEST, "message": "the body is no JSON-RPC message"},
 }
 
-_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 
-
-def http_application(application: Application, server: McpServer) -> Starlette:
+def http_application(application: Application, server: McpServer, callers: Callers) -> Starlette:
     """Return the ASGI application: ``/mcp``, ``/healthz`` (the process) and ``/readyz`` (log and engine)."""
 
     async def healthz(_request: Request) -> Response:
@@ -51,29 +53,45 @@ def http_application(application: Application, server: McpServer) -> Starlette:
             problems = {"server": f"the checks did not end within {_READY_WITHIN_S} s"}
         return _json({"status": "not ready" if problems else "ready", **problems}, 503 if problems else 200)
 
+    hosts = application.settings.allowed_hosts
     app = server.sdk.streamable_http_app(
         max_request_body_size=MOST_MESSAGE_BYTES,
         transport_security=TransportSecuritySettings(
             enable_dns_rebinding_protection=True,
-            allowed_hosts=[f"{host}:*" for host in _HOSTS],
-            allowed_origins=[f"{scheme}://{host}:*" for scheme in ("http", "https") for host in _HOSTS],
+            allowed_hosts=[allowed for host in hosts for allowed in (host, f"{host}:*")],
+            allowed_origins=[
+                allowed
+                for scheme in ("http", "https")
+                for host in hosts
+                for allowed in (f"{scheme}://{host}", f"{scheme}://{host}:*")
+            ],
         ),
         custom_starlette_routes=[Route("/healthz", healthz), Route("/readyz", readyz)],
     )
+    open_prompts = frozenset(tool.name for tool in server.dispatcher.catalogue if tool.open_to_all)
+    app.add_middleware(BearerMiddleware, callers=callers, dispatcher=server.dispatcher, open_prompts=open_prompts)
     app.add_middleware(_WithoutEcho)
+    app.add_middleware(HostMiddleware, hosts=hosts)
+    app.router.redirect_slashes = False
     return app
 
 
-async def serve_http(application: Application, server: McpServer, sockets: list[socket.socket]) -> str:
+async def serve_http(
+    application: Application, server: McpServer, callers: Callers, sockets: list[socket.socket]
+) -> str:
     """Serve on ``sockets`` until the process is told to end.
 
     Running commands then get their grace period and are still answered.
     """
     settings = application.settings
     config = uvicorn.Config(
-        http_application(application, server),
+        http_application(application, server, callers),
+        ssl_certfile=settings.DOCKER_MCP_TLS_CERT,
+        ssl_keyfile=settings.DOCKER_MCP_TLS_KEY,
         http="httptools",
         access_log=False,
+        proxy_headers=settings.DOCKER_MCP_TLS is not None,  # else anybody could claim any address
+        limit_concurrency=_MOST_CONNECTIONS,
         log_config=None,
         timeout_graceful_shutdown=1,
     )
@@ -90,6 +108,24 @@ async def serve_http(application: Application, server: McpServer, sockets: list[
         loop.add_signal_handler(number, lambda: ending.add(loop.create_task(end())))
     await http_server.serve(sockets)
     return "the process was told to end"
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to speak plain HTTP beyond this machine.
+
+    Raises:
+        ConfigurationError: saying what would allow it.
+    """
+    if bool(settings.DOCKER_MCP_TLS_CERT) != bool(settings.DOCKER_MCP_TLS_KEY):
+        raise ConfigurationError("DOCKER_MCP_TLS_CERT and DOCKER_MCP_TLS_KEY belong together")
+    for file in filter(None, (settings.DOCKER_MCP_TLS_CERT, settings.DOCKER_MCP_TLS_KEY)):
+        if not os.access(file, os.R_OK):
+            raise ConfigurationError(f"the TLS file cannot be read: {file}")
+    if not (is_loopback(settings.DOCKER_MCP_HOST) or settings.DOCKER_MCP_TLS_CERT or settings.DOCKER_MCP_TLS):
+        raise ConfigurationError(
+            "beyond loopback the server speaks TLS only",
+            hint="set DOCKER_MCP_TLS_CERT and DOCKER_MCP_TLS_KEY, or DOCKER_MCP_TLS=terminated-upstream behind a proxy",
+        )
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

@@ -8,8 +8,8 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import mcp.types as types
 import orjson
@@ -19,10 +19,12 @@ from mcp.server.lowlevel.server import Server
 from opentelemetry import trace
 from pydantic import ValidationError
 
+from domain.catalogue.identity import Authenticated
 from domain.catalogue.tool import AnyTool, Surface
-from domain.errors import DockerMcpError, InvalidArgumentsError
-from domain.principal import Principal
+from domain.errors import AuthenticationError, DockerMcpError, InvalidArgumentsError
+from domain.principal import ANONYMOUS, Principal
 from server.call import Answer, Caller
+from server.callers import Callers, session_key
 from server.dispatcher import Dispatcher
 from server.unexpected import unexpected
 from server.version import VERSION
@@ -46,28 +48,29 @@ _CALLS: Final = {"tools/call": Surface.TOOL, "prompts/get": Surface.PROMPT}
 logger = logging.getLogger(__name__)
 
 Context = ServerRequestContext[Any, Any]
+T = TypeVar("T")
 
 
 class McpServer:
     """Serves one dispatcher to MCP clients, over any transport of the SDK."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, principal: Principal, transport: str, correlation_id: str | None
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, callers: Callers, transport: str, correlation_id: str | None) -> None:
         """Build the server.
 
         Args:
             dispatcher: carries out the calls.
-            principal: who the callers are.
+            callers: tells who makes a request.
             transport: ``stdio`` or ``http``, for the log.
             correlation_id: names the conversation where the transport has one per process.
         """
         self.dispatcher = dispatcher
-        self._principal = principal
+        self._callers = callers
         self._transport = transport
         self._correlation_id = correlation_id
-        self._tools = [_tool(tool) for tool in dispatcher.catalogue.on(Surface.TOOL)]
-        self._prompts = [_prompt(tool) for tool in dispatcher.catalogue.on(Surface.PROMPT)]
+        if correlation_id:
+            callers.opened(correlation_id)
+        self._tools = [(tool, _tool(tool)) for tool in dispatcher.catalogue.on(Surface.TOOL)]
+        self._prompts = [(tool, _prompt(tool)) for tool in dispatcher.catalogue.on(Surface.PROMPT)]
         self.sdk: Server[Any] = Server(
             SERVER_NAME,
             version=VERSION,
@@ -81,17 +84,26 @@ class McpServer:
         )
         self.sdk.middleware.append(self._record_malformed)
 
-    async def _list_tools(self, _ctx: Context, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=self._tools)
+    async def _list_tools(self, ctx: Context, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=await self._offered(ctx, self._tools))
 
     async def _list_prompts(
-        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+        self, ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListPromptsResult:
-        return types.ListPromptsResult(prompts=self._prompts)
+        return types.ListPromptsResult(prompts=await self._offered(ctx, self._prompts))
+
+    async def _offered(self, ctx: Context, entries: Sequence[tuple[AnyTool, T]]) -> list[T]:
+        """Return what the caller may use; without valid credentials that is what is open to all."""
+        try:
+            principal = await self._principal(ctx)
+        except AuthenticationError:
+            principal = ANONYMOUS
+        return [shown for tool, shown in entries if self.dispatcher.offers(principal, tool)]
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         with _ProgressReport(ctx) as progress:
-            answer = await self.dispatcher.dispatch(params.name, params.arguments, self._caller(ctx, progress))
+            caller = await self._caller(ctx, progress)
+            answer = await self.dispatcher.dispatch(params.name, params.arguments, caller)
         if answer.error:
             return _tool_error(answer.command_id, answer.error)
         return types.CallToolResult(
@@ -101,13 +113,16 @@ class McpServer:
         )
 
     async def _get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        caller = self._caller(ctx)
+        caller = await self._caller(ctx)
         answer = await self.dispatcher.dispatch(params.name, params.arguments, caller, Surface.PROMPT)
+        if isinstance(answer.error, AuthenticationError):
+            await self._callers.slow_down("prompt")
         if answer.error:
             raise MCPError(types.INVALID_PARAMS, answer.error.describe(), {"command_id": answer.command_id})
+        if isinstance(answer.result, Authenticated):
+            self._callers.bind(self._session(ctx), answer.result.token)
         tool = self.dispatcher.catalogue.find(params.name, Surface.PROMPT)
-        text = f"{tool.title} as JSON:\n{answer.text()}"
-        message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
+        message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=answer.text()))
         return types.GetPromptResult(
             description=tool.description, messages=[message], meta={COMMAND_ID_META: answer.command_id}
         )
@@ -131,7 +146,7 @@ class McpServer:
             name = params.get("name")
             error = InvalidArgumentsError(message)
             answer = await self.dispatcher.reject(
-                name if isinstance(name, str) else "", params.get("arguments"), self._caller(ctx), error
+                name if isinstance(name, str) else "", params.get("arguments"), await self._caller(ctx), error
             )
             raise _malformed(answer) from None
         except Exception as error:  # noqa: BLE001 (answered and logged without its words)
@@ -141,17 +156,31 @@ class McpServer:
         tool = self.dispatcher.catalogue.by_name(name)
         return tool.input_schema if tool else None
 
-    def _caller(self, ctx: Context, progress: "_ProgressReport | None" = None) -> Caller:
+    async def _principal(self, ctx: Context) -> Principal:
+        scope = ctx.request.scope if ctx.request is not None else None
+        return await self._callers.principal(scope, ctx.params or {}, self._session(ctx))
+
+    def _session(self, ctx: Context) -> str | None:
+        """Return what names the connection: a digest of the HTTP session's id, which opens it, or the process's own."""
+        if ctx.request is None:
+            return self._correlation_id
+        session = ctx.request.headers.get("mcp-session-id")
+        return session_key(session) if session else None
+
+    async def _caller(self, ctx: Context, progress: "_ProgressReport | None" = None) -> Caller:
+        try:
+            principal = await self._principal(ctx)
+        except AuthenticationError:
+            principal = ANONYMOUS
         meta: Mapping[str, Any] = ctx.meta or {}
         client = ctx.session.client_params.client_info if ctx.session.client_params else None
         span = trace.get_current_span().get_span_context()
-        headers = ctx.request.headers if ctx.request is not None else {}
         return Caller(
-            principal=self._principal,
+            principal=principal,
             transport=self._transport,
             client_name=client.name if client else None,
             client_version=client.version if client else None,
-            correlation_id=_text(meta, "correlation_id") or headers.get("mcp-session-id") or self._correlation_id,
+            correlation_id=_text(meta, "correlation_id") or self._session(ctx) or self._correlation_id,
             purpose=_text(meta, "purpose"),
             trace_id=f"{span.trace_id:032x}" if span.is_valid else None,
             span_id=f"{span.span_id:016x}" if span.is_valid else None,

@@ -6,7 +6,16 @@ from typing import Final
 from domain.canonical import JSON, NotCanonicalError, canonical_json, sha256_hex
 from domain.catalogue.tool import Effect, Result
 from domain.errors import DockerMcpError
-from domain.events import MAX_DATA_BYTES, CommandFailed, CommandSucceeded, CommandUnknown, Event
+from domain.events import (
+    MAX_DATA_BYTES,
+    CommandAuthorized,
+    CommandDenied,
+    CommandFailed,
+    CommandSucceeded,
+    CommandUnknown,
+    Event,
+)
+from domain.policy import Decision
 from domain.secrets import SEALED_MARK, argument_tree
 from domain.text import column_text
 from server.call import Job
@@ -20,6 +29,18 @@ _SHORTEST_SECRET: Final = 4
 """Shorter values are not looked for in messages: they would mask ordinary words."""
 
 logger = logging.getLogger(__name__)
+
+
+def decision_event(job: Job, decision: Decision) -> Event:
+    """Return the event for what the policy says."""
+    if decision.allowed:
+        return CommandAuthorized(rule=decision.rule, policy_digest=job.policy_digest)
+    return CommandDenied(
+        summary=job.summary,
+        rule=decision.rule,
+        policy_digest=job.policy_digest,
+        reason=column_text(decision.reason, MESSAGE_LIMIT),
+    )
 
 
 def outcome_event(job: Job, happened: Happened, duration_us: int) -> Event:

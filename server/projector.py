@@ -12,6 +12,7 @@ from domain.catalogue.tool import Effect
 from domain.errors import (
     CancelledCallError,
     ConcurrentAppendError,
+    DeniedError,
     DockerMcpError,
     LogInDoubtError,
     LogUnavailableError,
@@ -33,7 +34,7 @@ from domain.text import column_text
 from server.call import Answer, Job
 from server.effect import Bound, EffectRunner, Happened
 from server.journal import Journal
-from server.outcome import MESSAGE_LIMIT, outcome_event
+from server.outcome import MESSAGE_LIMIT, decision_event, outcome_event
 from server.workers import KeyedLocks
 
 _LOST_RACE: Final = "another server has settled this command; get-command shows its outcome"
@@ -89,7 +90,7 @@ class Projector:
     async def run(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Record ``events``, carry out the command and record its outcome; return what the caller may hear."""
         try:
-            if job.tool.effect is Effect.READ or not job.tool.targets:
+            if not job.judge and (job.tool.effect is Effect.READ or not job.tool.targets):
                 return await self._run_at_once(job, events, data_key)
             await self._record_before(job, events, data_key)
             return await self._run_on_targets(job)
@@ -126,21 +127,41 @@ class Projector:
     async def _run_on_targets(self, job: Job) -> Answer:
         try:
             pinned = await self._effects.pin(job)
+            used = await self._effects.used(job) if job.judge else ()
         except DockerMcpError as error:
+            if denial := await self._judged(job, ()):
+                return denial
             await self._start(job, ())
             return await self._record(job, Happened(error=error))
-        async with self._locks.hold({column_name(state.kind, state.id or state.name) for state in pinned}) as waited:
+        keys = {column_name(state.kind, state.id or state.name) for state in pinned}
+        if job.tool.creates and job.stream.context.object:
+            keys.add(job.stream.context.object)
+        async with self._locks.hold(keys) as waited:
             if job.cancel_requested:
                 return await self._cancel(job, (), None)
             if waited:  # what was seen before waiting may be the state before another command
                 pinned = await self._effects.look_again(job, pinned)
+            if denial := await self._judged(job, (*pinned, *used)):
+                return denial
             await self._start(job, pinned)
             return await self._apply(job, pinned)
+
+    async def _judged(self, job: Job, pinned: Sequence[ObjectState]) -> Answer | None:
+        """Let the policy see the objects, if it has to; return the denial, or None if the command may go on."""
+        if job.judge is None:
+            return None
+        decision = job.judge(pinned)
+        event = decision_event(job, decision)
+        if decision.allowed:
+            job.decided = [job.stream.add(event)]
+            return None
+        await self._record_before(job, [job.stream.add(event)], None)
+        return Answer(job.command_id, error=DeniedError(decision.reason))
 
     async def _start(self, job: Job, pinned: tuple[ObjectState, ...]) -> None:
         object_name = column_name(pinned[0].kind, pinned[0].name) if pinned else None
         started = job.stream.add(self._started(job, pinned), object_name=object_name)
-        await self._record_before(job, [started], None)
+        await self._record_before(job, [*job.decided, started], None)
 
     async def _record_before(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> None:
         """Record what precedes an effect; if that fails, see to it that the command does not stay open in the log."""

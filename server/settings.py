@@ -1,5 +1,6 @@
 """Every option of the server, read once from the environment and an optional ``.env`` file."""
 
+import ipaddress
 import os
 import stat
 from pathlib import Path
@@ -12,9 +13,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.canonical import canonical_json, sha256_hex
 from domain.errors import ConfigurationError
-from domain.principal import Role
 
 APPLICATION = "docker-mcp"
+LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+TOOLSETS: Final = ("containers", "networks", "stacks", "images", "system")
 
 _LIMIT_WORDS: Final = {"ge": "at least", "gt": "more than", "le": "at most"}
 
@@ -26,8 +28,45 @@ class Settings(BaseSettings):
 
     DOCKER_MCP_PORT: Annotated[int, Field(ge=1, le=65535, description="Port of the HTTP transport.")] = 3334
     DOCKER_MCP_HOST: Annotated[
-        Literal["127.0.0.1", "localhost", "::1"], Field(description="Address of the HTTP transport; loopback only.")
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9:._-]{1,253}$",
+            description="Address of the HTTP transport; beyond loopback only with TLS.",
+        ),
     ] = "127.0.0.1"
+    DOCKER_MCP_ALLOWED_HOSTS: Annotated[
+        str | None,
+        Field(
+            description="Names, separated by commas, by which clients reach the HTTP transport; loopback names only."
+        ),
+    ] = None
+    DOCKER_MCP_TLS_CERT: Annotated[Path | None, Field(description="Certificate chain (PEM) of the HTTP transport.")] = (
+        None
+    )
+    DOCKER_MCP_TLS_KEY: Annotated[Path | None, Field(description="Private key (PEM) of the certificate.")] = None
+    DOCKER_MCP_TLS: Annotated[
+        Literal["terminated-upstream"] | None,
+        Field(description="Declares that a proxy in front speaks TLS with the clients."),
+    ] = None
+    DOCKER_MCP_AUTH_FILE: Annotated[
+        Path | None,
+        Field(description="Users, roles and host safety; `docker_mcp_auth.json` in the configuration directory."),
+    ] = None
+    MCP_AUTH_SECRET: Annotated[
+        SecretStr | None,
+        Field(min_length=16, description="Signs tokens; a random one in the state directory. PostgreSQL needs it set."),
+    ] = None
+    DOCKER_MCP_TOKEN_LIFETIME_S: Annotated[
+        int, Field(ge=60, le=2_592_000, description="Seconds for which a token is good.")
+    ] = 3600
+    DOCKER_MCP_TOKEN: Annotated[
+        SecretStr | None, Field(description="Token or API key of the caller of a stdio server.")
+    ] = None
+    DOCKER_MCP_READ_ONLY: Annotated[bool, Field(description="Refuse every change, whatever the roles say.")] = False
+    DOCKER_MCP_TOOLSETS: Annotated[
+        str | None,
+        Field(description="Offer only these, separated by commas: containers, networks, stacks, images, system."),
+    ] = None
     LOG_LEVEL: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(description="What goes to stderr.")
     ] = "INFO"
@@ -47,7 +86,8 @@ class Settings(BaseSettings):
         Field(description="The key that `docker-mcp rotate-sealing-key` goes over to; in use once the log has."),
     ] = None
     DOCKER_MCP_STDIO_ROLE: Annotated[
-        Literal["admin", "user"], Field(description="Role of the local user; user may only read.")
+        str,
+        Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="Role of the local user while there are no users."),
     ] = "admin"
     DOCKER_MCP_APPEND_TIMEOUT_S: Annotated[
         float, Field(gt=0, le=60, description="Seconds a call waits for the event log before it is refused.")
@@ -100,8 +140,40 @@ class Settings(BaseSettings):
         return self.DOCKER_MCP_NEW_SEALING_KEY.get_secret_value() if self.DOCKER_MCP_NEW_SEALING_KEY else None
 
     @property
-    def role(self) -> Role:
-        return Role(self.DOCKER_MCP_STDIO_ROLE)
+    def auth_file(self) -> Path:
+        return _expanded(self.DOCKER_MCP_AUTH_FILE or self.config_dir / "docker_mcp_auth.json")
+
+    @property
+    def config_dir(self) -> Path:
+        return platformdirs.user_config_path(APPLICATION)
+
+    @property
+    def auth_secret(self) -> str | None:
+        return self.MCP_AUTH_SECRET.get_secret_value() if self.MCP_AUTH_SECRET else None
+
+    @property
+    def token(self) -> str | None:
+        return self.DOCKER_MCP_TOKEN.get_secret_value() if self.DOCKER_MCP_TOKEN else None
+
+    @property
+    def allowed_hosts(self) -> tuple[str, ...]:
+        return (*LOOPBACK, *filter(None, map(str.strip, (self.DOCKER_MCP_ALLOWED_HOSTS or "").split(","))))
+
+    @property
+    def toolsets(self) -> frozenset[str] | None:
+        """The toolsets to offer, None for all.
+
+        Raises:
+            ConfigurationError: if there is no such toolset.
+        """
+        if self.DOCKER_MCP_TOOLSETS is None:
+            return None
+        wanted = frozenset(filter(None, map(str.strip, self.DOCKER_MCP_TOOLSETS.split(","))))
+        if unknown := wanted - set(TOOLSETS):
+            raise ConfigurationError(
+                f"DOCKER_MCP_TOOLSETS: {len(unknown)} unknown", hint=f"toolsets: {', '.join(TOOLSETS)}"
+            )
+        return wanted
 
     @property
     def docker_environment(self) -> dict[str, str]:
@@ -138,6 +210,16 @@ def load_settings(*, use_working_directory: bool = False, **overrides: object) -
         raise ConfigurationError(f"the .env file cannot be read: {error.filename}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError("the .env file cannot be read: it is not UTF-8 text") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether ``host`` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _expanded(path: str | Path) -> Path:

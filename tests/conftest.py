@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import orjson
 import psycopg
 import pytest
 
+from adapters.auth_store import write_private
 from adapters.docker.demo_image import provide_image
 from adapters.docker.engine import Engine
 from adapters.store.event_store import SqlEventStore
@@ -32,7 +34,17 @@ from tests.promises import PROMISES
 
 SEALING_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
+OPENED = {"mount_roots": [tempfile.gettempdir()], "host_network": True, "drivers": ["host", "overlay", "weave"]}
+"""What tests that are not about host safety may ask of the host."""
+
 covered: set[str] = set()
+
+
+def write_rules(config: Path, **sections: Any) -> Path:
+    """Write the auth file of a configuration directory; return where it is."""
+    path = config / "docker-mcp/docker_mcp_auth.json"
+    write_private(path, orjson.dumps(sections))
+    return path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,6 +67,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DOCKER_MCP_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    write_rules(tmp_path / "config", host_safety=OPENED)
 
 
 # --- Docker -----------------------------------------------------------------------------------------------------

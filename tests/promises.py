@@ -9,7 +9,7 @@ PROMISES: Final = {
     "P4": "A record that was changed, inserted, moved, or removed from among others is found.",
     "P5": "Every command gets exactly one final outcome, and its effect on Docker happens at most once.",
     "P6": "No value of a secret argument is readable in database, log lines, messages or answers.",
-    "P7": "What a principal's role does not allow is refused before the engine is asked to change anything.",
+    "P7": "What role or host safety does not allow is refused before the engine is asked to change anything.",
     "P8": "Read models are folds of the log: built anew, they are equal.",
     "P9": "Every queue, page, payload, log tail and wait has a limit, and past it there is a clear answer.",
 }

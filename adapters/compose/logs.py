@@ -4,8 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from adapters.compose.observe import name_of
 from adapters.docker.containers import seconds_of
+from adapters.docker.describe import name_of
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained
 from adapters.docker.logs import ENTRY_BYTES, NewestLines, shown

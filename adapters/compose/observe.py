@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from adapters.docker.describe import moment
+from adapters.docker.describe import moment, name_of
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained
 from domain.errors import NotFoundError
@@ -32,10 +32,6 @@ def stack_containers(engine: Engine, project: str | None = None) -> list[dict[st
 
 def service_of(entry: Mapping[str, Any]) -> str:
     return str(entry["Labels"].get(SERVICE_LABEL, ""))
-
-
-def name_of(entry: Mapping[str, Any]) -> str:
-    return str(entry["Names"][0]).removeprefix("/")
 
 
 def health_of(entry: Mapping[str, Any]) -> str | None:

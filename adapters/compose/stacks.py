@@ -18,7 +18,6 @@ from adapters.compose.logs import read_logs
 from adapters.compose.observe import (
     health_of,
     members,
-    name_of,
     observe_stack,
     projects,
     service_of,
@@ -26,7 +25,7 @@ from adapters.compose.observe import (
 )
 from adapters.compose.render import Renderer, compose_file_options
 from adapters.compose.runner import ComposeRunner
-from adapters.docker.describe import exit_code_of, row
+from adapters.docker.describe import exit_code_of, name_of, row
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained, explained_after_change
 from adapters.docker.images import DockerImages
@@ -54,7 +53,8 @@ from domain.catalogue.stacks import (
 )
 from domain.catalogue.tool import Run
 from domain.errors import NotFoundError
-from domain.objects import Kind, ObjectState
+from domain.host_safety import asks
+from domain.objects import Kind, ObjectState, column_name
 from domain.stacks.model import STACK_LABEL, StackModel
 from domain.stacks.recorded import Deployed, RecordedStacks
 from domain.stacks.state import Member, changes, members_of
@@ -91,6 +91,7 @@ class ComposeStacks:
         model = run.plan
         assert isinstance(model, StackModel)  # noqa: S101 (made by ``plan``)
         before = members_of(run.target(Kind.STACK))
+        self._check_volumes(model, run)
         self._fetch_images(model, run)
         limit_s = command.timeout + (_STOP_S if before else 0)
         ends = time.monotonic() + limit_s
@@ -102,8 +103,9 @@ class ComposeStacks:
             after = self._wait(command, before, after, ends)
         return _changed(model.project, before, after)
 
-    def stacks(self, command: ListStacks, _run: Run) -> StackList:
-        rows = [_stack_row(name, entries) for name, entries in projects(stack_containers(self._engine))]
+    def stacks(self, command: ListStacks, run: Run) -> StackList:
+        found = projects(stack_containers(self._engine))
+        rows = [_stack_row(name, entries) for name, entries in found if run.may_see(column_name(Kind.STACK, name), {})]
         return StackList(stacks=rows[: command.limit], total=len(rows))
 
     def services(self, command: ComposePs, _run: Run) -> StackServices:
@@ -180,6 +182,16 @@ class ComposeStacks:
         """Return the containers after Compose has been at work: a failed look does not undo what it did."""
         with explained_after_change(Kind.STACK):
             return members(self._engine, project)
+
+    def _check_volumes(self, model: StackModel, run: Run) -> None:
+        """Refuse volumes that exist already and are a part of the host under another name."""
+        for key, volume in model.tree.get("volumes", {}).items():
+            try:
+                with explained():
+                    found = self._engine.api.inspect_volume(volume.get("name", key))
+            except NotFoundError:
+                continue
+            run.check_host(asks.volume(f"volumes.{key}", found["Driver"], found.get("Options") or {}))
 
     def _fetch_images(self, model: StackModel, run: Run) -> None:
         """Pull what is missing as image-pull does: with progress, and with the credentials of the server's user."""

@@ -4,7 +4,7 @@ import time
 from typing import Any, Final
 
 from adapters.docker.create import create_container
-from adapters.docker.describe import container_state, detail, measurement, moment, row, short_id
+from adapters.docker.describe import container_state, detail, measurement, moment, name_of, row, short_id
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained, explained_after_change
 from adapters.docker.images import DockerImages
@@ -32,7 +32,7 @@ from domain.catalogue.containers import (
 from domain.catalogue.tool import Run
 from domain.catalogue.values import parse_moment_ms
 from domain.errors import ConflictError, InvalidArgumentsError, NotFoundError
-from domain.objects import Kind, ObjectState
+from domain.objects import Kind, ObjectState, column_name
 
 _ENTRIES_SEARCHED: Final = 100_000
 """How many of the newest log entries a search looks through."""
@@ -48,9 +48,10 @@ class DockerContainers:
     def create(self, command: CreateContainer, run: Run) -> ContainerCreated:
         return create_container(self._engine, self._images, command, run)
 
-    def list(self, command: ListContainers, _run: Run) -> ContainerList:
+    def list(self, command: ListContainers, run: Run) -> ContainerList:
         with explained():
             found = self._engine.api.containers(all=command.all)
+        found = [entry for entry in found if run.may_see(column_name(Kind.CONTAINER, name_of(entry)), entry["Labels"])]
         found.sort(key=_place, reverse=True)
         rest = [entry for entry in found if not command.cursor or _place(entry) < _parse_cursor(command.cursor)]
         page = rest[: command.limit]

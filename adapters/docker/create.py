@@ -24,7 +24,9 @@ from domain.catalogue.values import (
     parse_restart_policy,
     parse_words,
 )
-from domain.errors import EngineError, NotFoundError, PartlyAppliedError
+from domain.errors import DockerMcpError, EngineError, NotFoundError, PartlyAppliedError
+from domain.host_safety import asks
+from domain.host_safety.request import request_asks
 from domain.objects import Kind
 
 
@@ -74,10 +76,11 @@ def _volumes(api: APIClient, command: CreateContainer, run: Run) -> Iterator[Non
             run.before_change()
             with explained():
                 volume = api.create_volume(name, labels=own_labels(run))
+            run.check_host(asks.volume(f"volumes.{name}", volume.get("Driver") or "", volume.get("Options") or {}))
             if (volume.get("Labels") or {}).get(COMMAND_LABEL) == run.command_id:
                 ours.append(name)
         yield
-    except EngineError as error:
+    except DockerMcpError as error:
         if error.applied == "none":
             for name in ours:
                 with suppress(EngineError), explained():
@@ -102,7 +105,10 @@ def _create(
 def _create_once(api: APIClient, name: str, options: dict[str, Any], run: Run) -> dict[str, Any]:
     run.before_change()
     with explained(Kind.CONTAINER):
-        made: dict[str, Any] = api.create_container(name=name, detach=True, **options)
+        request = api.create_container_config(detach=True, **options)
+    run.check_host(request_asks(request, ()))
+    with explained(Kind.CONTAINER):
+        made: dict[str, Any] = api.create_container_from_config(request, name)
     return made
 
 
@@ -132,17 +138,26 @@ def _options(api: APIClient, command: CreateContainer, run: Run) -> dict[str, An
     bindings = parse_ports(command.ports or [])
     options = {
         "image": command.image,
-        "command": parse_words(command.command) if command.command else None,
+        "command": parse_words(command.command) if command.command else [],
         "entrypoint": parse_words(command.entrypoint) if command.entrypoint else None,
         "working_dir": command.working_dir,
         "user": command.user,
-        "environment": {key: _text(value) for key, value in (command.environment or {}).items()},
+        "environment": _with_proxies(
+            api, [f"{key}={_text(value)}" for key, value in (command.environment or {}).items()]
+        ),
         "labels": {**(command.labels or {}), **own_labels(run)},
         "healthcheck": _health_check(command.health_check) if command.health_check else None,
         "ports": sorted({(binding.container_port, binding.protocol) for binding in bindings}),
         "host_config": api.create_host_config(**_host_options(command)),
     }
     return {key: value for key, value in options.items() if value is not None}
+
+
+def _with_proxies(api: APIClient, environment: list[str]) -> list[str]:
+    """Return the environment with the proxies that Docker's own configuration names, as ``docker run`` does."""
+    proxies = api._proxy_configs  # type: ignore[attr-defined]
+    complete: list[str] = proxies.inject_proxy_environment(environment) or environment
+    return complete
 
 
 def _host_options(command: CreateContainer) -> dict[str, Any]:

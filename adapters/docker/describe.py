@@ -43,7 +43,13 @@ def container_state(found: Mapping[str, Any]) -> ObjectState:
         "health": (state.get("Health") or {}).get("Status"),
         "networks": sorted([name, end["NetworkID"], end["EndpointID"]] for name, end in networks.items())[:_MOST_FACTS],
     }
-    return ObjectState(kind=Kind.CONTAINER, id=found["Id"], name=found["Name"].removeprefix("/"), facts=facts)
+    return ObjectState(
+        kind=Kind.CONTAINER,
+        id=found["Id"],
+        name=found["Name"].removeprefix("/"),
+        facts=facts,
+        labels=found["Config"].get("Labels") or {},
+    )
 
 
 def moment(text: str | None) -> str | None:
@@ -51,14 +57,19 @@ def moment(text: str | None) -> str | None:
     return None if not text or text == _NEVER else text
 
 
-def row(entry: dict[str, Any], fields: list[ContainerField]) -> ContainerRow:
+def name_of(entry: Mapping[str, Any]) -> str:
+    """Return the name of a list entry; links of others make names with a slash in them."""
     names = [name.removeprefix("/") for name in entry["Names"] or []]
+    return next((name for name in names if "/" not in name), names[0] if names else "")
+
+
+def row(entry: dict[str, Any], fields: list[ContainerField]) -> ContainerRow:
     told = {field: _MORE[field](entry) for field in fields}
     if not _SAYS_NO_MORE.fullmatch(entry["Status"]):
         told["status"] = entry["Status"]
     return ContainerRow(
         id=short_id(entry["Id"]),
-        name=next((name for name in names if "/" not in name), names[0] if names else ""),
+        name=name_of(entry),
         image=entry["Image"],
         state=entry["State"],
         **told,

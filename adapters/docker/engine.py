@@ -143,6 +143,7 @@ class EngineObserver:
             Kind.NETWORK: self._network,
             Kind.IMAGE: self._image,
             Kind.STACK: partial(stack, engine),
+            Kind.VOLUME: self._volume,
         }
 
     def engine_id(self) -> str | None:
@@ -177,7 +178,12 @@ class EngineObserver:
     def _network(self, name: str) -> ObjectState:
         found = self._engine.api.inspect_network(name)
         facts = {"driver": found["Driver"], "scope": found["Scope"], "internal": found["Internal"]}
-        return ObjectState(kind=Kind.NETWORK, id=found["Id"], name=found["Name"], facts=facts)
+        labels = found.get("Labels") or {}
+        return ObjectState(kind=Kind.NETWORK, id=found["Id"], name=found["Name"], facts=facts, labels=labels)
+
+    def _volume(self, name: str) -> ObjectState:
+        found = self._engine.api.inspect_volume(name)
+        return ObjectState(kind=Kind.VOLUME, id=found["Name"], name=found["Name"], labels=found.get("Labels") or {})
 
     def _image(self, name: str) -> ObjectState:
         found = self._engine.api.inspect_image(name)

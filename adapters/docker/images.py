@@ -10,7 +10,7 @@ from adapters.docker.errors import explained, explained_after_change, pull_failu
 from domain.catalogue.system import EngineInfo, ImageList, ImagePulled, ImageRow, ListImages, PullImage, SystemInfo
 from domain.catalogue.tool import Run
 from domain.chain import timestamp
-from domain.objects import Kind
+from domain.objects import Kind, column_name
 
 _NO_TAG: Final = "<none>:<none>"
 
@@ -21,9 +21,10 @@ class DockerImages:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def list(self, command: ListImages, _run: Run) -> ImageList:
+    def list(self, command: ListImages, run: Run) -> ImageList:
         with explained():
             found = self._engine.api.images()
+        found = [image for image in found if _visible(image, run)]
         wanted = command.name or ""
         rows = [
             ImageRow(
@@ -93,6 +94,11 @@ class DockerSystem:
             images=info["Images"],
             warnings=(info.get("Warnings") or [])[:32],
         )
+
+
+def _visible(image: dict[str, Any], run: Run) -> bool:
+    names = _tags(image) or [short_id(image["Id"])]
+    return any(run.may_see(column_name(Kind.IMAGE, name), image.get("Labels") or {}) for name in names)
 
 
 def _tags(image: dict[str, Any]) -> list[str]:

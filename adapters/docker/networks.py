@@ -20,7 +20,7 @@ from domain.catalogue.networks import (
     RemoveNetwork,
 )
 from domain.catalogue.tool import Run
-from domain.objects import Kind
+from domain.objects import Kind, column_name
 
 
 class DockerNetworks:
@@ -47,9 +47,10 @@ class DockerNetworks:
             self._engine.api.remove_network(network.id)
         return Removed(id=short_id(network.id), name=network.name)
 
-    def list(self, command: ListNetworks, _run: Run) -> NetworkList:
+    def list(self, command: ListNetworks, run: Run) -> NetworkList:
         with explained():
             found = self._engine.api.networks()
+        found = [each for each in found if run.may_see(column_name(Kind.NETWORK, each["Name"]), each["Labels"] or {})]
         rows = [
             NetworkRow(
                 id=short_id(network["Id"]),
@@ -65,6 +66,9 @@ class DockerNetworks:
     def inspect(self, _command: InspectNetwork, run: Run) -> NetworkDetail:
         with explained(Kind.NETWORK):
             found = self._engine.api.inspect_network(run.target(Kind.NETWORK).id)
+            members = found.get("Containers") or {}
+            inside = self._engine.api.containers(filters={"network": found["Id"]}) if members else []
+        labels = {entry["Id"]: entry["Labels"] for entry in inside}
         addresses = (found.get("IPAM") or {}).get("Config") or []
         return NetworkDetail(
             id=found["Id"],
@@ -78,7 +82,8 @@ class DockerNetworks:
             labels=found.get("Labels") or {},
             containers=[
                 NetworkMember(id=short_id(member), name=end["Name"], ip_address=end.get("IPv4Address", ""))
-                for member, end in sorted((found.get("Containers") or {}).items(), key=lambda item: item[1]["Name"])
+                for member, end in sorted(members.items(), key=lambda item: item[1]["Name"])
+                if run.may_see(column_name(Kind.CONTAINER, end["Name"]), labels.get(member, {}))
             ],
         )
 

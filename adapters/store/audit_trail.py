@@ -32,9 +32,10 @@ class SqlAuditTrail:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def command(self, command: GetCommand, _run: Run) -> CommandStory:
+    def command(self, command: GetCommand, run: Run) -> CommandStory:
         events = self._reader.stream(command.command_id)
-        if not events or events[0].tool is None:
+        hidden = not run.sees_all_records and any(event.principal != run.principal for event in events)
+        if not events or events[0].tool is None or hidden:
             raise NotFoundError(
                 f"no command {command.command_id}", code="command_not_found", hint="audit-logs lists the commands"
             )
@@ -59,6 +60,8 @@ class SqlAuditTrail:
         with self._reader.snapshot() as connection:
             # The answer ends before the question, so that reading the trail does not feed it.
             end = connection.execute(own_first).scalar_one()
+            if not run.sees_all_records:
+                newest = newest.where(view.principal == run.principal)
             page = newest.where(view.position < end).order_by(view.position.desc()).limit(command.limit)
             rows = connection.execute(page).all()
         return AuditPage(entries=[_entry(row) for row in rows], log_position=end - 1)

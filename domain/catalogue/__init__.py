@@ -1,8 +1,8 @@
 """The tools and prompts of the product."""
 
-from domain.catalogue import audit, containers, networks, stacks, system
+from domain.catalogue import audit, containers, identity, networks, stacks, system
 from domain.catalogue.tool import Catalogue
 
-CATALOGUE = Catalogue((*containers.TOOLS, *networks.TOOLS, *stacks.TOOLS, *system.TOOLS, *audit.TOOLS))
+CATALOGUE = Catalogue((*containers.TOOLS, *networks.TOOLS, *stacks.TOOLS, *system.TOOLS, *audit.TOOLS, *identity.TOOLS))
 
 __all__ = ["CATALOGUE", "Catalogue"]

@@ -37,6 +37,7 @@ from domain.catalogue.values import (
     parse_restart_policy,
     parse_words,
 )
+from domain.host_safety.container import container_asks
 from domain.objects import Kind
 from domain.secrets import SECRET
 
@@ -210,6 +211,12 @@ class Containers(Protocol):
     def remove(self, command: RemoveContainer, run: Run) -> Removed: ...
 
 
+def _uses(command: CreateContainer) -> tuple[tuple[Kind, str], ...]:
+    networks = [(Kind.NETWORK, name) for name in command.networks or []]
+    volumes = [(Kind.VOLUME, name) for name in command.volumes or {} if not name.startswith("/")]
+    return (*networks, *volumes)
+
+
 _CONTAINER = (Target("container_name", Kind.CONTAINER),)
 
 TOOLS = (
@@ -223,6 +230,8 @@ TOOLS = (
         idempotent=False,
         summary="create container {name} from {image}",
         creates=Target("name", Kind.CONTAINER),
+        uses=_uses,
+        asks=lambda command, _plan: container_asks(command),
         recognise=recognise.container_created,
         limit_s=PULL_LIMIT_S,
         settle_s=lambda _command: 60,

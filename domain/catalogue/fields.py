@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from domain.catalogue.values import parse_moment_ms
 
 LABEL_PREFIX: Final = "docker-mcp."
+COMPOSE_LABELS: Final = "com.docker.compose."
 COMMAND_LABEL: Final = "docker-mcp.command"
 PRINCIPAL_LABEL: Final = "docker-mcp.principal"
 
@@ -31,6 +32,8 @@ def checked(parse: Callable[[Any], object]) -> AfterValidator:
 def _own_labels(labels: dict[str, str]) -> dict[str, str]:
     if any(key.lower().startswith(LABEL_PREFIX) for key in labels):
         raise ValueError(f"labels that start with {LABEL_PREFIX} are set by the server; leave them out")
+    if any(key.lower().startswith(COMPOSE_LABELS) for key in labels):
+        raise ValueError(f"labels that start with {COMPOSE_LABELS} are set by Compose; leave them out")
     if "" in labels:
         raise ValueError("a label needs a name")
     return labels

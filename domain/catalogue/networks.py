@@ -8,6 +8,7 @@ from domain.catalogue import recognise
 from domain.catalogue.container_results import Removed
 from domain.catalogue.fields import Labels, NewName, Page, Reference
 from domain.catalogue.tool import Command, Effect, Result, Run, Target, Tool
+from domain.host_safety.asks import new_network
 from domain.objects import Kind, ObjectRef
 
 
@@ -139,6 +140,7 @@ TOOLS = (
         idempotent=False,
         summary="create network {name} ({driver})",
         creates=Target("name", Kind.NETWORK),
+        asks=lambda command, _plan: new_network("driver", command.driver, {}, "", []),
         recognise=recognise.network_created,
     ),
     Tool(

@@ -9,8 +9,10 @@ from domain.catalogue.containers import GraceSeconds
 from domain.catalogue.fields import Moment, Page
 from domain.catalogue.stack_results import StackChanged, StackList, StackLogs, StackServices
 from domain.catalogue.tool import Command, Effect, Plan, Run, Target, Tool
+from domain.host_safety.stack import stack_asks
 from domain.objects import Kind
 from domain.secrets import DIGESTED
+from domain.stacks.model import StackModel
 
 MOST_YAML: Final = 256 * 1024
 """Most characters of a Compose file."""
@@ -117,6 +119,7 @@ TOOLS = (
         port=Stacks,
         apply=Stacks.deploy,
         prepare=Stacks.plan,
+        asks=lambda _command, plan: stack_asks(plan.tree) if isinstance(plan, StackModel) else (),
         effect=Effect.MUTATE,
         idempotent=True,
         summary="deploy stack {project_name}",

@@ -20,9 +20,11 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from domain.canonical import JSON, is_storable
 from domain.catalogue.recognise import Recogniser
 from domain.errors import InvalidArgumentsError, UnknownToolError
+from domain.host_safety.asks import Ask
 from domain.objects import Kind, ObjectRef, ObjectState, column_name
 from domain.secrets import Seal, revealing_fields
 from domain.text import column_text
+from domain.token_shapes import masked
 
 UNKNOWN_TOOL: Final = "_unknown"
 """What the log and the metrics call a tool that does not exist."""
@@ -88,6 +90,11 @@ class Plan(Protocol):
         """What a recogniser needs to tell whether the effect is complete."""
         ...
 
+    @property
+    def uses(self) -> tuple[tuple[Kind, str], ...]:
+        """The objects that the command needs or makes besides the one that it is about, by kind and name."""
+        ...
+
     def sealed(self, seal: Seal) -> JSON:
         """Return the plan as the log keeps it; ``seal`` is applied to every value that may be a secret."""
         ...
@@ -108,6 +115,12 @@ class Run:
     progress: Callable[[int, int | None, str], None] = lambda _done, _total, _message: None
     """Tells the caller how far it has come: done, total (None: unknown), message. Any thread may call it."""
     before_change: Callable[[], None] = lambda: None
+    may_see: Callable[[str, Mapping[str, str]], bool] = lambda _name, _labels: True
+    """Tells by name (``container/web``) and labels whether a list may show an object to the principal."""
+    check_host: Callable[[Iterable[Ask]], None] = lambda _asks: None
+    """Raises ``DeniedError`` if what is really sent to the engine asks too much of its host."""
+    sees_all_records: bool = True
+    """Whether the audit trail may show the principal what others did."""
 
     def target(self, kind: Kind) -> ObjectState:
         """Return the pinned object of this kind; the command acts on its id, never on a name."""
@@ -136,6 +149,8 @@ class Tool(Generic[P, C]):
         command: the model of its arguments; its docstring is the description that agents read.
         port: the Protocol that has ``apply``; the adapter registered for it does the work.
         apply: the method of ``port`` that carries out the command.
+        uses: the objects that a command needs besides its targets, by kind and name or id, for the policy.
+        asks: what a command asks of the engine's host, for the rules of host safety.
         prepare: the method of ``port`` that works out what the command will do, without asking Docker for anything.
             Its plan is recorded before the command is decided; the errors it raises reject the command.
         summary: one line for the audit trail; ``{field}`` stands for an argument.
@@ -147,6 +162,7 @@ class Tool(Generic[P, C]):
         only_looks: it asks the engine for nothing but lists and inspections, so that it may do so while its record is
             being written; what it sees is told only when the record is durable.
         limit_s: seconds after its start in which the command may send requests to the engine.
+        open_to_all: callers without credentials may use it.
         settle_s: seconds after which the engine has certainly finished or dropped a request.
     """
 
@@ -161,6 +177,8 @@ class Tool(Generic[P, C]):
     targets: tuple[Target, ...] = ()
     about: Target | None = None
     creates: Target | None = None
+    uses: Callable[[C], tuple[tuple[Kind, str], ...]] = lambda _command: ()
+    asks: Callable[[C, Plan | None], Iterable[Ask]] = lambda _command, _plan: ()
     prepare: Callable[[P, C], Plan] | None = None
     destroys: Callable[[C], bool] = lambda _command: False
     recognise: Recogniser | None = None
@@ -168,6 +186,7 @@ class Tool(Generic[P, C]):
     limit_s: int = 60
     settle_s: Callable[[C], int] = lambda _command: 30
     open_world: bool = False
+    open_to_all: bool = False
     surface: Surface = Surface.TOOL
 
     def __post_init__(self) -> None:
@@ -243,7 +262,7 @@ class Tool(Generic[P, C]):
     def _explain(self, error: ValidationError) -> str:
         problems = []
         for problem in error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_PROBLEMS]:
-            place = ".".join(column_text(str(part), _LONGEST_NAME) for part in problem["loc"]) or "arguments"
+            place = ".".join(masked(column_text(str(part), _LONGEST_NAME))[0] for part in problem["loc"]) or "arguments"
             if problem["type"] == "extra_forbidden":
                 close = difflib.get_close_matches(place, self.command.model_fields, 1)
                 problems.append(f"{place}: no such argument" + (f", did you mean {close[0]}?" if close else ""))

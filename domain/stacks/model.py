@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any, Final
 
 from domain.canonical import JSON
-from domain.catalogue.fields import LABEL_PREFIX
+from domain.catalogue.fields import COMPOSE_LABELS, LABEL_PREFIX
 from domain.errors import InvalidArgumentsError
+from domain.objects import Kind
 from domain.secrets import Seal, pointer
 from domain.stacks.state import CONFIG_DIGITS, MOST_CONTAINERS
 from domain.stacks.strict_yaml import as_json
@@ -17,6 +18,7 @@ STACK_LABEL: Final = "docker-mcp.stack"
 """On every object of a stack: the stack's name, which leads to its record. Stable, since Compose recreates what a
 changed label touches."""
 
+_PLAIN_MODES: Final = frozenset({"bridge", "default", "host", "none"})
 _MOST_PLACES: Final = 5
 _SECTIONS: Final = ("networks", "volumes")
 _ENVIRONMENTS: Final = (
@@ -75,6 +77,23 @@ class StackModel:
                 for name in self.services
             ]
         }
+
+    @property
+    def uses(self) -> tuple[tuple[Kind, str], ...]:
+        """What the stack shares with others: all that does not bear exactly the name that Compose gives it."""
+        used = [
+            (kind, str(entry.get("name", key)))
+            for section, kind in (("networks", Kind.NETWORK), ("volumes", Kind.VOLUME))
+            for key, entry in self.tree.get(section, {}).items()
+            if entry.get("external") or entry.get("name") != f"{self.project}_{key}"
+        ]
+        for service in self.services.values():
+            mode = str(service.get("network_mode") or "")
+            if mode and mode not in _PLAIN_MODES and not mode.startswith(("service:", "container:")):
+                used.append((Kind.NETWORK, mode))
+            if name := service.get("container_name"):
+                used.append((Kind.CONTAINER, str(name)))
+        return tuple((kind, name.replace("$$", "$")) for kind, name in used)
 
     def sealed(self, seal: Seal) -> JSON:
         """Return the model as the log keeps it, with every value that may be a secret replaced by ``seal``."""
@@ -167,9 +186,9 @@ def _dotted(path: tuple[str, ...]) -> str:
 
 def _with_label(project: str, place: tuple[str, str], entry: dict[str, Any]) -> dict[str, Any]:
     labels = entry.get("labels") or {}
-    if any(key.lower().startswith(LABEL_PREFIX) for key in labels):
+    if any(key.lower().startswith((LABEL_PREFIX, COMPOSE_LABELS)) for key in labels):
         raise InvalidArgumentsError(
-            f"{'.'.join(place)}.labels: labels that start with {LABEL_PREFIX} are set by the server",
+            f"{'.'.join(place)}.labels: labels that start with {LABEL_PREFIX} and {COMPOSE_LABELS} are not yours",
             hint="leave them out",
         )
     if entry.get("external"):

@@ -7,14 +7,22 @@ from pathlib import Path
 from server.settings import Settings
 
 
-def how_to_connect(settings: Settings, log: str) -> str:
-    """Return the lines that a person needs to connect a client to the running HTTP server, or over stdio instead."""
+def how_to_connect(settings: Settings, log: str, key_file: Path | None) -> str:
+    """Return the lines that a person needs to connect a client to the running HTTP server, or over stdio instead.
+
+    ``key_file`` holds the API key of a user that was just made.
+    """
     host = f"[{settings.DOCKER_MCP_HOST}]" if ":" in settings.DOCKER_MCP_HOST else settings.DOCKER_MCP_HOST
-    over_http = {"mcpServers": {"docker": {"type": "http", "url": f"http://{host}:{settings.DOCKER_MCP_PORT}/mcp"}}}
+    scheme = "https" if settings.DOCKER_MCP_TLS_CERT else "http"
+    url = f"{scheme}://{host}:{settings.DOCKER_MCP_PORT}/mcp"
+    headers = {"Authorization": "Bearer YOUR_API_KEY"}
+    over_http = {"mcpServers": {"docker": {"type": "http", "url": url, "headers": headers}}}
+    made = f"There were no users: made admin, whose API key is in {key_file}\n" if key_file else ""
     command, *arguments = stdio_command()
     over_stdio = {"mcpServers": {"docker": {"command": command, "args": arguments}}}
     return (
         f"docker-mcp records every call in {log}\n"
+        f"{made}"
         "Paste into your MCP client (Claude, Cursor, OpenHands, VS Code: key `servers`):\n"
         f"{json.dumps(over_http)}\n"
         "or let the client start its own server; with the same DOCKER_MCP_ variables it shares this log:\n"

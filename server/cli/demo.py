@@ -43,7 +43,7 @@ async def run_demo(settings: Settings) -> bool:
         hint = "`docker-mcp doctor` shows what is wrong"
         raise DockerMcpError("the server of the demo did not answer", code="demo_failed", hint=hint) from error
     typer.echo("\nThe record of it, newest first; `docker-mcp audit` shows it again:")
-    typer.echo(table(orjson.loads(_text(prompt.messages[0].content).partition("\n")[2])["entries"]))
+    typer.echo(table(orjson.loads(_text(prompt.messages[0].content))["entries"]))
     return all(done)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from adapters.auth_store import AuthStore
 from adapters.docker.engine import Engine
 from adapters.store.location import Location
 from domain.errors import ConfigurationError, DockerMcpError
@@ -32,7 +33,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Return all findings, in the order in which a server would meet them."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_log, _key, _engine, _compose, _port)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_log, _key, _auth, _engine, _compose, _port)
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -103,6 +104,16 @@ def _engine_fix(settings: Settings, error: DockerMcpError) -> str:
     if shutil.which("dockerd"):
         return "start the engine: sudo systemctl start docker, or sudo dockerd"
     return "install an engine: sudo apt-get install docker.io, or https://docs.docker.com/engine/install/"
+
+
+def _auth(settings: Settings) -> Iterator[Finding]:
+    try:
+        rules = AuthStore(settings.auth_file).load()
+    except ConfigurationError as error:
+        yield Finding("auth", False, error.message, error.hint)
+        return
+    count = f"{len(rules.users)} users" if rules.users else "no users: stdio callers are the local user"
+    yield Finding("auth", True, f"{settings.auth_file}: {count}")
 
 
 def _compose(settings: Settings) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from adapters.identity import local_principal
 from adapters.store.data_keys import wipe
 from adapters.store.location import Location
 from domain.errors import DeniedError
-from domain.events import Event, NewEvent
+from domain.events import Event, NewEvent, event_of
 from domain.principal import Principal, Role
 from server.bootstrap import new_id
 from server.settings import Settings
@@ -18,34 +18,17 @@ def local_admin(settings: Settings) -> Principal:
     Raises:
         DeniedError: if this user may only read.
     """
-    principal = local_principal(settings.role)
-    if principal.role is not Role.ADMIN:
+    principal = local_principal(settings.DOCKER_MCP_STDIO_ROLE)
+    if principal.role != Role.ADMIN:
         raise DeniedError(
-            f"role {principal.role.value} may only read", hint="DOCKER_MCP_STDIO_ROLE gives the local user a role"
+            f"role {principal.role} may only read", hint="DOCKER_MCP_STDIO_ROLE gives the local user a role"
         )
     return principal
 
 
 def own_event(event: Event, stream: str, principal: Principal) -> NewEvent:
     """Return ``event`` as ``principal`` records it outside of any command."""
-    return NewEvent(
-        event_id=new_id(),
-        stream=stream,
-        stream_version=None,
-        type=event.type,
-        schema_version=event.schema_version,
-        principal=principal.name,
-        role=principal.role.value,
-        tool=None,
-        object=None,
-        status=None,
-        purpose=None,
-        correlation_id=None,
-        causation_id=None,
-        trace_id=None,
-        span_id=None,
-        data=event.encode(),
-    )
+    return event_of(principal, event, stream, new_id())
 
 
 def wiped(location: Location, timeout_s: float) -> bool:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
+from server.cli import users
 from server.settings import Settings, load_settings
 from server.version import VERSION
 
@@ -61,7 +62,8 @@ def stdio() -> None:
 
         application = Application(settings, "stdio")
         await application.start()
-        server = McpServer(application.dispatcher, application.principal, "stdio", new_id())
+        callers = application.callers(application.principal)
+        server = McpServer(application.dispatcher, callers, "stdio", new_id())
         reason = await serve_stdio(server, settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
         return await application.stop(reason)
 
@@ -79,17 +81,31 @@ def http(
     async def serve() -> bool:
         from server.bootstrap import Application
         from server.cli.clients import how_to_connect
-        from server.http import listen, serve_http
+        from server.cli.users import check_secret, provide_users
+        from server.http import check_exposure, listen, serve_http
         from server.mcp_server import McpServer
 
+        check_exposure(settings)
+        check_secret(settings)
         application = Application(settings, "http")
         sockets = listen(settings.DOCKER_MCP_HOST, settings.DOCKER_MCP_PORT)
+        key_file = provide_users(application.auth, settings)
         await application.start()
-        typer.echo(how_to_connect(settings, application.store.location.describe()), err=True)
-        server = McpServer(application.dispatcher, application.principal, "http", None)
-        return await application.stop(await serve_http(application, server, sockets))
+        typer.echo(how_to_connect(settings, application.store.location.describe(), key_file), err=True)
+        callers = application.callers(None)
+        server = McpServer(application.dispatcher, callers, "http", None)
+        return await application.stop(await serve_http(application, server, callers, sockets))
 
     _run_and_exit(serve)
+
+
+app.add_typer(users.app, name="user")
+
+
+@app.command()
+def token(name: Annotated[str, typer.Argument(help="The user's name.")]) -> None:
+    """Print a token that stands for a user until it expires."""
+    users.print_token(name)
 
 
 @app.command()
@@ -151,7 +167,7 @@ def rotate_sealing_key(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check engine, database, keys, Compose plugin and port, and say how to mend what is wrong."""
+    """Check database, keys, users, engine, Compose plugin and port, and say how to mend what is wrong."""
     from server.cli.doctor import examine, report
 
     findings = examine(load_settings())
@@ -212,5 +228,6 @@ def _complain(error: DockerMcpError) -> None:
 
 def _log_to_stderr(settings: Settings) -> None:
     logging.basicConfig(level=settings.LOG_LEVEL, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.WARNING)  # it prints session ids
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("sse_starlette").setLevel(logging.INFO)  # below that it prints whole answers

@@ -168,17 +168,17 @@ def test_only_the_key_that_wrapped_can_wrap_anew(data_key: DataKey | None) -> No
 
 
 def test_a_new_key_waits_until_it_is_taken_over(tmp_path: Path) -> None:
-    file = tmp_path / "key"
+    file = tmp_path / "keys" / "key"
     old, new = load_sealing_key(None, file, may_create=True), bytes(range(1, 33))
     lay_ready(file, bytes(32), "given-up")
     lay_ready(file, new, "the-id")
     take_over(file, "given-up")
     assert load_sealing_key(None, file, may_create=False) == old
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(file.parent.iterdir())) == 2
     for _ in range(2):
         take_over(file, "the-id")
         assert load_sealing_key(None, file, may_create=False) == new
-    assert list(tmp_path.iterdir()) == [file]
+    assert list(file.parent.iterdir()) == [file]
     assert file.stat().st_mode & 0o777 == 0o600
 
 

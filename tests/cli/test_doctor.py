@@ -40,7 +40,7 @@ def test_a_machine_that_is_well_is_called_well(engine: docker.APIClient, tmp_pat
     script(tmp_path / "bin", "docker-compose", "echo 2.99.1")
     done = doctor({"DOCKER_MCP_PORT": str(free_port()), "DOCKER_MCP_COMPOSE": f"{tmp_path}/bin/docker-compose"})
     assert done.returncode == 0
-    assert [found["check"] for found in findings(done)] == ["log", "key", "engine", "compose", "port"]
+    assert [found["check"] for found in findings(done)] == ["log", "key", "auth", "engine", "compose", "port"]
     assert all(found["ok"] for found in findings(done))
     assert engine.version()["Version"] in finding("engine", done)["seen"]
     assert finding("compose", done)["seen"] == f"Compose 2.99.1, {tmp_path}/bin/docker-compose"
@@ -54,6 +54,7 @@ def test_people_read_each_finding_on_a_line_with_its_fix_below(tmp_path: Path) -
     assert [line.split()[:2] for line in lines if "fix:" not in line] == [
         ["ok", "log"],
         ["ok", "key"],
+        ["ok", "auth"],
         ["FAIL", "engine"],
         ["note", "compose"],
         ["ok", "port"],
@@ -230,3 +231,11 @@ def test_wrong_settings_come_before_every_check() -> None:
     done = doctor({"DOCKER_MCP_PORT": "many"})
     assert done.returncode == 2
     assert "DOCKER_MCP_PORT" in complaint(done)
+
+
+@pytest.mark.engine
+def test_a_broken_auth_file_is_told_by_line(tmp_path: Path) -> None:
+    (tmp_path / "auth.json").write_text('{\n "users": []\n}')
+    done = doctor({"DOCKER_MCP_AUTH_FILE": str(tmp_path / "auth.json")})
+    assert done.returncode == 1
+    assert "line 2: users" in finding("auth", done)["seen"]

@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
 from server.cli.clients import how_to_connect, stdio_command
 from server.settings import load_settings
@@ -30,13 +34,19 @@ def to_paste(printed: str) -> list[dict[str, Any]]:
 async def test_the_address_it_prints_reaches_it(host: str, shown: str, tmp_path: Path) -> None:
     with http_server(tmp_path / "errors", env={"DOCKER_MCP_HOST": host}) as (_, port):
         over_http, _over_stdio = to_paste((tmp_path / "errors").read_text())
-        assert over_http == {"type": "http", "url": f"http://{shown}:{port}/mcp"}
-        async with Client(over_http["url"]) as client:
+        url, headers = f"http://{shown}:{port}/mcp", {"Authorization": "Bearer YOUR_API_KEY"}
+        assert over_http == {"type": "http", "url": url, "headers": headers}
+        (key_file,) = re.findall(r"made admin, whose API key is in (\S+)", (tmp_path / "errors").read_text())
+        key = {"Authorization": f"Bearer {await anyio.Path(key_file).read_text()}".strip()}
+        async with (
+            httpx2.AsyncClient(headers=key) as talk,
+            Client(streamable_http_client(url, http_client=talk)) as client,
+        ):
             assert {tool.name for tool in (await client.list_tools()).tools} >= {"create-container", "get-logs"}
 
 
 async def test_the_stdio_command_it_prints_works_from_every_folder(tmp_path: Path) -> None:
-    _over_http, over_stdio = to_paste(how_to_connect(load_settings(), "a log"))
+    _over_http, over_stdio = to_paste(how_to_connect(load_settings(), "a log", None))
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "__init__.py").write_text("raise SystemExit('this is not docker-mcp')")
     assert Path(over_stdio["command"]).is_absolute()

@@ -52,7 +52,7 @@ def test_migrate_twice_on_postgresql_is_harmless(unmigrated: Location) -> None:
 @pytest.mark.postgres
 def test_an_unmigrated_postgresql_database_is_left_to_migrate(unmigrated: Location) -> None:
     for command in ("stdio", "http"):
-        done = docker_mcp(command, env=log_at(unmigrated))
+        done = docker_mcp(command, env={**log_at(unmigrated), "MCP_AUTH_SECRET": "a secret of the tests"})
         assert done.returncode == 2
         assert "run `docker-mcp migrate`" in complaint(done)
     examined = docker_mcp("doctor", "--json", env=log_at(unmigrated))

@@ -8,6 +8,8 @@ from domain.canonical import MAX_SAFE_INTEGER
 from domain.chain import seal_event
 from domain.errors import Applied
 from domain.events import (
+    AuthenticationFailed,
+    AuthenticationSucceeded,
     CommandAuthorized,
     CommandCancelled,
     CommandDenied,
@@ -20,11 +22,13 @@ from domain.events import (
     Event,
     ExecutionStarted,
     NewEvent,
+    PolicyLoaded,
     RecordedEvent,
     SealingKeyRotated,
     SecretsForgotten,
     ServerStarted,
     ServerStopped,
+    TokenIssued,
 )
 from domain.objects import Kind, ObjectRef, ObjectState
 from domain.text import column_text
@@ -80,6 +84,10 @@ EXAMPLES: Final[tuple[Event, ...]] = (
     CommandFailed(summary="stop container web", code="conflict", message="no", retryable=False, applied="none"),
     CommandUnknown(summary="stop container web", code="engine_interrupted", message="no answer"),
     CommandCancelled(summary="stop container web", reason="the caller has gone"),
+    AuthenticationSucceeded(source="127.0.0.1"),
+    AuthenticationFailed(source="127.0.0.1", reason="expired", claimed="alice"),
+    TokenIssued(expires_at_s=1_780_003_600),
+    PolicyLoaded(policy_digest="0123456789abcdef"),
     ServerStarted(version="1", transport="stdio", settings_digest="d"),
     ServerStopped(reason="the end"),
     SecretsForgotten(command_id="c", key_id="0123456789abcdef"),
@@ -138,6 +146,10 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
         CommandUnknown, summary=TEXT, code=TEXT, message=TEXT, observed=_some(STATES), duration_us=_maybe(COUNTS)
     ),
     "command.cancelled": st.builds(CommandCancelled, summary=TEXT, reason=TEXT),
+    "authentication.succeeded": st.builds(AuthenticationSucceeded, source=TEXT),
+    "authentication.failed": st.builds(AuthenticationFailed, source=TEXT, reason=TEXT, claimed=_maybe(TEXT)),
+    "token.issued": st.builds(TokenIssued, expires_at_s=COUNTS),
+    "policy.loaded": st.builds(PolicyLoaded, policy_digest=TEXT, problem=_maybe(TEXT)),
     "server.started": st.builds(ServerStarted, version=TEXT, transport=TEXT, settings_digest=TEXT),
     "server.stopped": st.builds(ServerStopped, reason=TEXT),
     "secrets.forgotten": st.builds(SecretsForgotten, command_id=TEXT, key_id=TEXT),

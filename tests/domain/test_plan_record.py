@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from domain.canonical import JSON
 from domain.errors import ArgumentsTooLargeError
 from domain.events import MAX_DATA_BYTES, CommandPlanned, decode
+from domain.objects import Kind
 from domain.plan_record import plan_events, recorded_plan
 from domain.secrets import SEALED_KEY, Seal, clear
 from domain.stacks.model import StackModel
@@ -31,6 +32,10 @@ class Tree:
     @property
     def facts(self) -> Mapping[str, JSON]:
         return {}
+
+    @property
+    def uses(self) -> tuple[tuple[Kind, str], ...]:
+        return ()
 
     def sealed(self, seal: Seal) -> JSON:
         return self.tree

@@ -1,65 +1,115 @@
-"""What a role does not allow is denied."""
+"""What no rule of the auth file allows is denied."""
 
+import orjson
 import pytest
 
+from domain.access.auth_file import AuthFile, read_auth_file
 from domain.catalogue.tool import Effect
-from domain.policy import DEFAULT_POLICY, Policy
-from domain.principal import SYSTEM, Principal, Role
+from domain.policy import Narrowing, Policy, Touched, Verdict
+from domain.principal import ANONYMOUS, SYSTEM, Principal, Role
 
-ALLOWED = {
-    (Role.ADMIN, Effect.READ),
-    (Role.ADMIN, Effect.CREATE),
-    (Role.ADMIN, Effect.MUTATE),
-    (Role.ADMIN, Effect.DESTROY),
-    (Role.USER, Effect.READ),
+TEAM = {
+    "allow": [
+        {"effects": ["read"], "tools": ["list-*", "get-logs", "inspect-container"], "objects": ["container/team-a-*"]},
+        {"tools": ["*-container"], "objects": ["container/team-a-*"], "labels": {"tier": "test*"}},
+        {"tools": ["image-list"]},
+    ],
+    "deny": [{"tools": ["remove-container"], "objects": ["container/team-a-db"]}, {"tools": ["restart-container"]}],
 }
+ALICE = Principal("alice", "team")
+OURS = Touched("container/team-a-web", {"tier": "testing"})
+PRODUCTION = Touched("container/team-a-web", {"tier": "production"})
+THEIRS = Touched("container/team-b-web", {"tier": "testing"})
+DATABASE = Touched("container/team-a-db", {"tier": "test"})
 
 
-@pytest.mark.promise("P7")
-@pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("effect", Effect)
-def test_a_role_may_do_what_the_table_says_and_nothing_else(role: Role, effect: Effect) -> None:
-    decision = DEFAULT_POLICY.decide(Principal("alice", role), effect)
-
-    assert decision.allowed == ((role, effect) in ALLOWED)
-    assert decision.rule == f"role-{role.value}"
-    assert decision.reason == f"role {role.value} {'may' if decision.allowed else 'may not'} {effect.value}"
+def policy(**roles: object) -> Policy:
+    return Policy(read_auth_file(orjson.dumps({"roles": roles}).decode()))
 
 
 @pytest.mark.promise("P7")
 @pytest.mark.parametrize("effect", Effect)
-def test_a_policy_without_rules_denies_everything(effect: Effect) -> None:
-    assert not Policy({}).decide(Principal("alice", Role.ADMIN), effect).allowed
-    assert not Policy({Role.ADMIN: frozenset()}).decide(Principal("alice", Role.ADMIN), effect).allowed
+@pytest.mark.parametrize(
+    ("principal", "allowed"),
+    [
+        (Principal("a", Role.ADMIN), set(Effect)),
+        (Principal("u", Role.USER), {Effect.READ}),
+        (Principal("x", "undefined"), set()),
+        (ANONYMOUS, set()),
+        (SYSTEM, set()),
+    ],
+    ids=lambda value: value.role if isinstance(value, Principal) else "",
+)
+def test_without_an_auth_file_admins_do_everything_and_users_read(
+    principal: Principal, allowed: set[Effect], effect: Effect
+) -> None:
+    decision = Policy(AuthFile()).decide(principal, "any-tool", effect, [Touched("container/x")])
+    assert decision.allowed == (effect in allowed)
+    assert decision.rule == f"role-{principal.role}"
 
 
 @pytest.mark.promise("P7")
-def test_the_server_itself_may_do_nothing_to_docker() -> None:
-    assert not any(DEFAULT_POLICY.decide(SYSTEM, effect).allowed for effect in Effect)
+@pytest.mark.parametrize(
+    ("tool", "effect", "touched", "verdict"),
+    [
+        ("stop-container", Effect.MUTATE, [OURS], Verdict.ALLOW),
+        ("stop-container", Effect.MUTATE, [PRODUCTION], Verdict.DENY),
+        ("stop-container", Effect.MUTATE, [THEIRS], Verdict.DENY),
+        ("stop-container", Effect.MUTATE, [OURS, THEIRS], Verdict.DENY),
+        ("stop-container", Effect.MUTATE, None, Verdict.OPEN),
+        ("get-logs", Effect.READ, [PRODUCTION], Verdict.ALLOW),
+        ("remove-container", Effect.DESTROY, [OURS], Verdict.ALLOW),
+        ("remove-container", Effect.DESTROY, [DATABASE], Verdict.DENY),
+        ("restart-container", Effect.MUTATE, [OURS], Verdict.DENY),
+        ("restart-container", Effect.MUTATE, None, Verdict.DENY),
+        ("list-containers", Effect.READ, [], Verdict.ALLOW),
+        ("network-remove", Effect.DESTROY, [Touched("network/team-a-net")], Verdict.DENY),
+        ("image-list", Effect.READ, None, Verdict.ALLOW),
+        ("create-container", Effect.CREATE, [Touched("container/team-a-new", {"tier": "test"})], Verdict.ALLOW),
+        ("create-container", Effect.CREATE, [Touched("container/team-a-new")], Verdict.DENY),
+        ("create-container", Effect.CREATE, [OURS, Touched("network/prod")], Verdict.DENY),
+        ("create-container", Effect.CREATE, [Touched("container/")], Verdict.DENY),
+    ],
+)
+def test_rules_look_at_tools_effects_names_and_labels(
+    tool: str, effect: Effect, touched: list[Touched] | None, verdict: Verdict
+) -> None:
+    assert policy(team=TEAM).decide(ALICE, tool, effect, touched).verdict is verdict
+
+
+@pytest.mark.promise("P7")
+def test_lists_show_what_the_role_may_see() -> None:
+    may_see = policy(team=TEAM).sight(ALICE, "list-containers", Effect.READ)
+    assert [may_see(each.name, each.labels) for each in (OURS, PRODUCTION, THEIRS)] == [True, True, False]
+
+
+@pytest.mark.promise("P7")
+def test_the_operator_narrows_every_role() -> None:
+    admin = Principal("a", Role.ADMIN)
+    narrowed = Policy(AuthFile(), Narrowing(read_only=True, tools=frozenset({"get-logs", "stop-container"})))
+    assert narrowed.decide(admin, "get-logs", Effect.READ).allowed
+    assert not narrowed.decide(admin, "stop-container", Effect.MUTATE).allowed
+    assert not narrowed.decide(admin, "list-containers", Effect.READ).allowed
+    assert narrowed.decide(admin, "stop-container", Effect.MUTATE).reason == "this server is read-only"
+
+
+def test_a_role_can_be_defined_anew() -> None:
+    decision = policy(user={"allow": [{"tools": ["get-logs"]}]}).decide(
+        Principal("u", "user"), "image-list", Effect.READ
+    )
+    assert not decision.allowed
+
+
+def test_who_sees_whose_records() -> None:
+    rules = policy(auditor={"allow": [{"tools": ["audit-logs"]}], "audit": "all"})
+    roles = (Role.ADMIN, Role.USER, "auditor", "none")
+    assert [rules.sees_all_records(Principal("p", role)) for role in roles] == [True, False, True, False]
 
 
 def test_the_digest_names_the_rules() -> None:
-    everything = frozenset(Effect)
-    read = frozenset({Effect.READ})
-    policies = [
-        Policy({}),
-        Policy({Role.ADMIN: everything}),
-        Policy({Role.ADMIN: read}),
-        Policy({Role.USER: read}),
-        Policy({Role.ADMIN: everything, Role.USER: read}),
-        Policy({Role.ADMIN: read, Role.USER: everything}),
-    ]
-
-    assert len({policy.digest for policy in policies}) == len(policies)
-    assert all(len(policy.digest) == 16 and int(policy.digest, 16) >= 0 for policy in policies)
-
-
-def test_the_digest_does_not_depend_on_the_order_of_the_rules() -> None:
-    one = Policy({Role.ADMIN: frozenset(Effect), Role.USER: frozenset({Effect.READ})})
-    other = Policy({Role.USER: frozenset([Effect.READ]), Role.ADMIN: frozenset(reversed(Effect))})
-
-    assert one.digest == other.digest == DEFAULT_POLICY.digest
-
-
-def test_the_digest_of_the_default_rules_is_the_one_that_logs_hold() -> None:
-    assert DEFAULT_POLICY.digest == "ab4209e16b4f48de"
+    texts = ["{}", '{"roles": {"a": {}}}', '{"roles": {"a": {"allow": [{}]}}}', '{"roles": {"b": {"allow": [{}]}}}']
+    digests = [Policy(read_auth_file(text)).digest for text in texts]
+    assert len(set(digests)) == len(texts)
+    assert all(len(digest) == 16 and int(digest, 16) >= 0 for digest in digests)
+    one, other = '{"roles": {"a": {}, "b": {"audit": "all"}}}', '{"roles": {"b": {"audit": "all"}, "a": {}}}'
+    assert Policy(read_auth_file(one)).digest == Policy(read_auth_file(other)).digest

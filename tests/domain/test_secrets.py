@@ -11,15 +11,18 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from domain.canonical import JSON, canonical_json
 from domain.catalogue.containers import CreateContainer
+from domain.catalogue.identity import Authenticate
 from domain.catalogue.stacks import DeployCompose
 from domain.secrets import (
     DIGESTED,
+    DROPPED,
     SEALED_KEY,
     SEALED_MARK,
     SECRET,
     argument_tree,
     clear,
     digested_fields,
+    dropped_fields,
     hide_sealed,
     revealing_fields,
     secret_fields,
@@ -252,6 +255,66 @@ def test_different_values_of_a_digested_field_can_be_told_apart() -> None:
 
     assert argument_tree(one, clear, str) == argument_tree(one.model_copy(), clear, str)
     assert argument_tree(one, clear, str) != argument_tree(other, clear, str)
+
+
+class Key(BaseModel):
+    owner: str = "readable"
+    key: Annotated[str, StringConstraints(max_length=99), DROPPED] = "marker-key"
+
+
+class Ring(BaseModel):
+    """Credentials in every place where they can stand."""
+
+    name: str = "readable"
+    direct: Annotated[str, DROPPED] = "marker-direct"
+    around_optional: Annotated[str | None, DROPPED] = "marker-around"
+    items: Annotated[list[str], DROPPED] = ["marker-item"]
+    table: Annotated[dict[str, str], DROPPED] = {"marker-name": "marker-value"}
+    one: Key = Key()
+    many: list[Key] = [Key()]
+    by_name: dict[str, Key] = {"a": Key()}
+    digested: Annotated[str, DIGESTED] = "marker-digested"
+    token: Annotated[str, SECRET] = "marker-token"
+
+
+def test_dropped_fields_are_secret_fields_too() -> None:
+    assert dropped_fields(Ring) == {"direct", "around_optional", "items", "table"}
+    assert secret_fields(Ring) == dropped_fields(Ring) | {"digested", "token"}
+    assert revealing_fields(Ring) == set(Ring.model_fields) - {"name"}
+    assert digested_fields(Ring) == {"digested"}
+    assert dropped_fields(Authenticate) == secret_fields(Authenticate) == {"api_key"}
+    assert dropped_fields(Everything) == dropped_fields(Source) == dropped_fields(CreateContainer) == set()
+
+
+@pytest.mark.parametrize("with_digest", [True, False])
+def test_of_a_dropped_field_nothing_is_kept_and_nothing_is_sealed_or_digested(with_digest: bool) -> None:
+    sealed_values: list[str] = []
+    digested_values: list[str] = []
+
+    def remember(place: str, value: str) -> JSON:
+        sealed_values.append(value)
+        return sealed(place, value)
+
+    def remember_digest(value: str) -> JSON:
+        digested_values.append(value)
+        return digest(value)
+
+    tree = argument_tree(Ring(), remember, remember_digest if with_digest else None)
+
+    assert set(tree) == set(Ring.model_fields) - dropped_fields(Ring)
+    assert tree["one"] == {"owner": "readable"}
+    assert tree["many"] == [{"owner": "readable"}]
+    assert tree["by_name"] == [["a", {"owner": "readable"}]]
+    assert "marker" not in json.dumps(tree)
+    assert sorted(sealed_values + digested_values) == ["marker-digested", "marker-token"]
+
+
+@given(st.text(min_size=1, max_size=99), st.text(min_size=1, max_size=99))
+def test_neither_log_nor_keyed_digest_tells_one_api_key_from_another(one: str, other: str) -> None:
+    """What is digested of all arguments is their clear form: an API key is not in that either."""
+    trees = [argument_tree(Authenticate(username="alice", api_key=key), clear, len) for key in (one, other)]
+
+    assert trees == [{"username": "alice"}] * 2
 
 
 @given(TREES)

@@ -1,6 +1,7 @@
 """Real server processes, and raw JSON-RPC to them: what no client library would send."""
 
 import contextlib
+import getpass
 import http.client
 import itertools
 import json
@@ -19,7 +20,8 @@ from typing import Any, Literal, Protocol
 
 from mcp.shared.inbound import encode_header_value
 
-from tests.conftest import free_port
+from domain.access.tokens import fingerprint
+from tests.conftest import OPENED, free_port, write_rules
 from tests.protocol.records import Records
 from tests.waiting import wait_for
 
@@ -60,6 +62,8 @@ class Process:
 
     def __init__(self, arguments: list[str], state: Path, pipes: bool = False, **changes: object) -> None:
         state.mkdir(parents=True, exist_ok=True)
+        if not (state / "config").exists():
+            write_rules(state / "config", host_safety=OPENED)
         self.state = state
         self.records = Records(state / "ledger.db")
         self._stderr = state / "stderr"
@@ -98,6 +102,7 @@ class Raw(Protocol):
     records: Records
     era: Era
     transport: str
+    principal: str
 
     def ask(self, method: str, params: Any = None) -> Message:
         """Send a request as it stands, in the era's envelope; return the response message."""
@@ -114,6 +119,7 @@ class StdioServer(Process):
     """A server on its standard input and output, spoken to line by line."""
 
     transport = "stdio"
+    principal = f"local:{getpass.getuser()}"
 
     def __init__(
         self,
@@ -189,13 +195,37 @@ class StdioServer(Process):
         self.process.stdin.close()
 
 
+KEY = "dmk_" + "k" * 43
+"""The API key of the user that calls HTTP servers of the tests."""
+
+
+def write_users(state: Path, **roles: str) -> None:
+    """Give the servers of a state directory users; all have the key of the tests followed by their name."""
+    users = {name: {"role": role, "key_sha256": fingerprint(KEY + name)} for name, role in roles.items()}
+    write_rules(state / "config", users=users, host_safety=OPENED)
+
+
+def bearer(name: str = "admin") -> dict[str, str]:
+    return {"Authorization": f"Bearer {KEY}{name}"}
+
+
 class HttpServer(Process):
     """A server on a port of its own, ready when it answers."""
 
     def __init__(
-        self, state: Path, module: tuple[str, ...] = ("server", "http"), port: int | None = None, **changes: object
+        self,
+        state: Path,
+        module: tuple[str, ...] = ("server", "http"),
+        port: int | None = None,
+        role: str = "admin",
+        **changes: object,
     ) -> None:
-        """Start on a free port and wait until it answers; on a given ``port``, do not wait."""
+        """Start on a free port and wait until it answers; on a given ``port``, do not wait.
+
+        ``role`` is its caller's.
+        """
+        state.mkdir(parents=True, exist_ok=True)
+        write_users(state, admin=role)
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}/mcp"
         super().__init__([*module, "--port", str(self.port)], state, False, **changes)
@@ -203,6 +233,9 @@ class HttpServer(Process):
             return
         try:
             wait_for(self._answers, 20, "the HTTP server")
+            if self.records.path.exists():
+                self.post(b"hello")  # so that the first success, which is recorded, is over
+                wait_for(lambda: "authentication.succeeded" in [row.type for row in self.records.rows()])
         except AssertionError:
             self.kill()
             raise
@@ -230,13 +263,14 @@ class HttpServer(Process):
         return status, json.loads(body)
 
     def post(self, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, bytes, http.client.HTTPMessage]:
-        return self.request("POST", "/mcp", body, _BASIC_HEADERS | (headers or {}))
+        return self.request("POST", "/mcp", body, _BASIC_HEADERS | bearer() | (headers or {}))
 
 
 class RawHttp:
     """Raw JSON-RPC to an HTTP server; a legacy talk has a session."""
 
     transport = "http"
+    principal = "admin"
 
     def __init__(self, server: HttpServer, era: Era) -> None:
         self.server = server
@@ -277,7 +311,7 @@ class RawHttp:
         """Send a tool call and do not wait for its answer."""
         body = json.dumps(message("tools/call", params, self.era, number)).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
-        connection.request("POST", "/mcp", body, _BASIC_HEADERS | self.headers("tools/call", params))
+        connection.request("POST", "/mcp", body, _BASIC_HEADERS | bearer() | self.headers("tools/call", params))
         return connection
 
     def tell(self, method: str, params: Any = None) -> None:

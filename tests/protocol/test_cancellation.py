@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mcp import Client, MCPError
+from mcp import MCPError
 
-from tests.protocol.servers import NO_COMMAND, Era, HttpServer, Message, RawHttp, StdioServer, running
+from tests.protocol.servers import NO_COMMAND, Era, HttpServer, Message, RawHttp, StdioServer, bearer, running
 from tests.protocol.throwaway import Gate
 from tests.protocol.throwaway_server import STDIO
+from tests.protocol.wires import http_client
 from tests.waiting import wait_for
 
 STARTED = ["command.received", "command.authorized", "execution.started"]
@@ -133,7 +134,8 @@ def test_a_call_runs_to_its_outcome_when_its_session_is_closed(slow_http: HttpSe
     start = slow_http.records.head()
     connection = talk.call_and_leave(gate.params("one"), 73)
     gate.wait_until_started("one")
-    assert slow_http.request("DELETE", "/mcp", None, talk.headers("", None))[0] == 200
+    assert slow_http.request("DELETE", "/mcp", None, talk.headers("", None))[0] == 401
+    assert slow_http.request("DELETE", "/mcp", None, bearer() | talk.headers("", None))[0] == 200
     connection.close()
     gate.release()
     outcome = slow_http.records.outcome(slow_http.records.the_command("hold", start))
@@ -147,7 +149,7 @@ async def test_a_call_whose_client_lost_patience_runs_to_its_outcome(
 ) -> None:
     start = slow_http.records.head()
     params = gate.params("one")
-    async with Client(slow_http.url, mode="legacy" if era == "legacy" else "auto") as client:
+    async with http_client(slow_http, era) as client:
         with pytest.raises(MCPError, match="timed out"):
             await client.call_tool("hold", params["arguments"], read_timeout_seconds=0.4)
         await client.list_tools()

@@ -20,7 +20,7 @@ SEED_TOOLS = {
 async def test_all_tools_and_prompts_are_listed_with_what_an_agent_needs(connect: Connect) -> None:
     async with connect() as wire:
         listed = {tool.name: tool for tool in (await wire.client.list_tools()).tools}
-        (prompt,) = (await wire.client.list_prompts()).prompts
+        prompts = {prompt.name: prompt for prompt in (await wire.client.list_prompts()).prompts}
         assert wire.client.instructions
         assert wire.client.server_info
         assert wire.client.server_info.name == "docker-mcp"
@@ -38,7 +38,8 @@ async def test_all_tools_and_prompts_are_listed_with_what_an_agent_needs(connect
         assert shown.input_schema["additionalProperties"] is False
         assert "title" not in shown.input_schema
     assert listed["remove-container"].input_schema["required"] == ["container_name"]
-    assert prompt.name == "audit-logs"
+    assert prompts.keys() == {"audit-logs", "authenticate"}
+    prompt = prompts["audit-logs"]
     assert prompt.arguments
     assert [argument.name for argument in prompt.arguments] == ["username", "tool_name", "status", "limit"]
     assert all(argument.description and not argument.required for argument in prompt.arguments)

@@ -85,7 +85,7 @@ def doors(serve: Serve) -> Open:
     async def opened(**settings: Any) -> AsyncIterator[tuple[Client, Records]]:
         catalogue = Catalogue((*CATALOGUE, ENTRY))
         async with serve(catalogue=catalogue, more_ports={Doors: RealDoors()}, **settings) as application:
-            server = McpServer(application.dispatcher, application.principal, "memory", None)
+            server = McpServer(application.dispatcher, application.callers(application.principal), "memory", None)
             async with Client(server.sdk) as client:
                 yield client, records_of(application)
 
@@ -182,7 +182,7 @@ async def test_a_mistake_in_an_entry_is_answered_without_its_own_words(
 ) -> None:
     wrong = dataclasses.replace(ENTRY, settle_s=lambda command: int(command.password), targets=())
     async with serve(catalogue=Catalogue((wrong,)), more_ports={Doors: RealDoors()}) as application:
-        server = McpServer(application.dispatcher, application.principal, "memory", None)
+        server = McpServer(application.dispatcher, application.callers(application.principal), "memory", None)
         async with Client(server.sdk, mode=mode) as client:
             with pytest.raises(MCPError) as answered:
                 await client.call_tool(ENTRY.name, {"container_name": "web", "password": PASSWORD})

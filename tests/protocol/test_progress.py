@@ -49,7 +49,7 @@ async def test_a_client_library_hears_progress(serve: Serve, era: Era) -> None:
         heard.append((progress, total, message))
 
     async with serve(catalogue=WITH_PASTIMES, more_ports=PORTS) as application:
-        server = McpServer(application.dispatcher, application.principal, "memory", None)
+        server = McpServer(application.dispatcher, application.callers(application.principal), "memory", None)
         async with Client(server.sdk, mode="legacy" if era == "legacy" else "auto") as client:
             result = await client.call_tool("count", {"steps": 3}, progress_callback=hear)
     assert result.structured_content == {"steps": 3}

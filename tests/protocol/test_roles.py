@@ -43,7 +43,8 @@ def reader(
 ) -> Iterator[Raw]:
     state = tmp_path_factory.mktemp("reader")
     kind: Any = HttpServer if request.param == "http" else StdioServer
-    server = kind(state, DOCKER_HOST=watched.url, DOCKER_MCP_STDIO_ROLE="user")
+    role = {"role": "user"} if request.param == "http" else {"DOCKER_MCP_STDIO_ROLE": "user"}
+    server = kind(state, DOCKER_HOST=watched.url, **role)
     with running(server):
         yield RawHttp(server, "modern") if request.param == "http" else server
 

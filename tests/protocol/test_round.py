@@ -9,9 +9,10 @@ import orjson
 import pytest
 from mcp.types import CallToolResult
 
+from server.callers import session_key
 from server.mcp_server import COMMAND_ID_META
 from tests.protocol.servers import HttpServer, Raw, RawHttp
-from tests.protocol.wires import PRINCIPAL, Connect, Wire, text_of
+from tests.protocol.wires import Connect, Wire, text_of
 
 pytestmark = pytest.mark.engine
 
@@ -60,7 +61,7 @@ def check(wire: Wire, tool: str, result: CallToolResult) -> dict[str, Any]:
     assert outcome.data["result_sha256"] == hashlib.sha256(text_of(block).encode()).hexdigest()
     assert outcome.data.get("result", content) == content, "what was answered is what was recorded"
     for row in rows:
-        assert (row.tool, row.principal, row.role) == (tool, PRINCIPAL, "admin")
+        assert (row.tool, row.principal, row.role) == (tool, wire.principal, "admin")
         assert (row.purpose, row.trace_id, row.span_id) == ("prove the round", TRACE, SPAN)
     received = rows[0].data
     assert (received["client_name"], received["client_version"]) == ("protocol-test", "7.1")
@@ -86,7 +87,8 @@ def test_a_legacy_http_conversation_is_its_session(http_server: HttpServer) -> N
     talks = [RawHttp(http_server, "legacy"), RawHttp(http_server, "legacy")]
     answers = [talk.ask("tools/call", {"name": "list-containers", "arguments": {}})["result"] for talk in talks]
     recorded = [http_server.records.of(answer["_meta"][COMMAND_ID_META])[0].correlation_id for answer in answers]
-    assert recorded == [talk.session for talk in talks]
+    assert recorded == [session_key(str(talk.session)) for talk in talks]
+    assert not {str(talk.session) for talk in talks} & set(recorded), "who reads the log cannot join a talk"
     assert recorded[0] != recorded[1]
 
 
@@ -94,7 +96,7 @@ def test_the_prompt_tells_of_the_calls_before_it_and_not_of_itself(raw: Raw, nam
     missed = raw.ask("tools/call", {"name": "inspect-container", "arguments": {"container_name": name("nobody")}})
     answer = raw.ask("prompts/get", {"name": "audit-logs", "arguments": {"limit": "1"}})["result"]
     (message,) = answer["messages"]
-    (entry,) = orjson.loads(message["content"]["text"].partition("\n")[2])["entries"]
+    (entry,) = orjson.loads(message["content"]["text"])["entries"]
     assert entry["command_id"] == missed["result"]["_meta"][COMMAND_ID_META]
     assert entry["status"] == "failed"
     assert raw.records.types(answer["_meta"][COMMAND_ID_META]) == FOUR

@@ -13,7 +13,6 @@ from server.mcp_server import COMMAND_ID_META
 from tests.conftest import free_port
 from tests.examples import AUDIT, STACK_STORY, STORY
 from tests.protocol.servers import Raw
-from tests.protocol.wires import PRINCIPAL
 
 pytestmark = pytest.mark.engine
 
@@ -106,7 +105,7 @@ def test_the_audit_example_works_with_its_number_as_a_number(raw: Raw, fitted: C
     asked = fitted(AUDIT)
     assert asked["limit"] == 10
     as_it_stands = raw.ask("prompts/get", {"name": "audit-logs", "arguments": asked})["result"]
-    assert entries(as_it_stands) == [], "nobody here is called admin"
+    assert {entry["principal"] for entry in entries(as_it_stands)} <= {"admin"}
     received = raw.records.of(as_it_stands["_meta"][COMMAND_ID_META])[0]
     assert received.data["arguments"]["limit"] == 10
 
@@ -116,16 +115,16 @@ def test_the_audit_example_tells_what_was_created(
 ) -> None:
     created = {"image": server_image, "name": name("nginx"), "start": False}
     made = raw.ask("tools/call", {"name": "create-container", "arguments": created})["result"]
-    asked = {**fitted(AUDIT), "username": PRINCIPAL}
+    asked = {**fitted(AUDIT), "username": raw.principal}
     entry = entries(raw.ask("prompts/get", {"name": "audit-logs", "arguments": asked})["result"])[0]
     assert entry["command_id"] == made["_meta"][COMMAND_ID_META]
-    wanted = (PRINCIPAL, "create-container", "success", f"container/{name('nginx')}")
+    wanted = (raw.principal, "create-container", "success", f"container/{name('nginx')}")
     assert (entry["principal"], entry["tool"], entry["status"], entry["object"]) == wanted
 
 
 def entries(answer: Any) -> list[dict[str, Any]]:
     (message,) = answer["messages"]
-    found: list[dict[str, Any]] = orjson.loads(message["content"]["text"].partition("\n")[2])["entries"]
+    found: list[dict[str, Any]] = orjson.loads(message["content"]["text"])["entries"]
     return found
 
 

@@ -170,7 +170,7 @@ def test_an_idle_stdio_server_ends_at_once(tmp_path: Path) -> None:
         server.signal(signal.SIGINT)
         assert server.exit_code(5) == 0
         assert time.monotonic() - began < QUICK_S
-        assert [row.type for row in server.records.rows()] == ["server.started", "server.stopped"]
+        assert [row.type for row in server.records.rows()] == ["server.started", "policy.loaded", "server.stopped"]
         assert server.records.rows()[-1].data["reason"] == "the process was told to end"
 
 
@@ -180,7 +180,7 @@ def test_a_stdio_server_whose_client_says_nothing_and_goes_ends_at_once(tmp_path
         wait_for(lambda: server.records.path.exists() and server.records.rows(), what="the start")
         server.close_input()
         assert server.exit_code(5) == 0
-        assert [row.type for row in server.records.rows()] == ["server.started", "server.stopped"]
+        assert [row.type for row in server.records.rows()] == ["server.started", "policy.loaded", "server.stopped"]
         assert server.raw_lines == []
 
 

@@ -22,12 +22,13 @@ async def main(transport: str, port: int | None) -> None:
     application = Application(settings, transport, WITH_PASTIMES, PORTS)
     await application.start()
     correlation_id = new_id() if transport == "stdio" else None
-    server = McpServer(application.dispatcher, application.principal, transport, correlation_id)
+    callers = application.callers(application.principal)
+    server = McpServer(application.dispatcher, callers, transport, correlation_id)
     if transport == "stdio":
         reason = await serve_stdio(server, settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
     else:
         sockets = listen(settings.DOCKER_MCP_HOST, settings.DOCKER_MCP_PORT)
-        reason = await serve_http(application, server, sockets)
+        reason = await serve_http(application, server, callers, sockets)
     in_order = await application.stop(reason)
     os._exit(not in_order)
 

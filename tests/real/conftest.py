@@ -12,7 +12,7 @@ import pytest
 
 from adapters.store.location import Location
 from server.bootstrap import Application
-from tests.conftest import Serve, settings_for
+from tests.conftest import OPENED, Serve, settings_for, write_rules
 from tests.engine_proxy import EngineProxy
 from tests.real.calls import Calls
 from tests.real.registry import Registry
@@ -32,7 +32,9 @@ async def call(anyio_backend: str, image: str, tmp_path_factory: pytest.TempPath
     with pytest.MonkeyPatch.context() as patch:
         for variable in [each for each in os.environ if each.startswith(("DOCKER_MCP_", "MCP_"))]:
             patch.delenv(variable)
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        config = tmp_path_factory.mktemp("config")
+        patch.setenv("XDG_CONFIG_HOME", str(config))
+        write_rules(config, host_safety=OPENED)
         location = Location(path=tmp_path_factory.mktemp("shared") / "ledger.db")
         application = Application(settings_for(location), "test")
     await application.start()

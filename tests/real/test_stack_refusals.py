@@ -73,7 +73,10 @@ async def refused(call: Calls, name: Name, compose_yaml: str, **more: Any) -> st
         ),
         ("services: {web: {image: a, environment: [DOCKER_HOST]}}", "services.web.environment.DOCKER_HOST: no value"),
         ("services: {web: {image: a, environment: [DOCKER_CONFIG]}}", "environment.DOCKER_CONFIG: no value"),
-        ("services: {web: {image: a, labels: {docker-mcp.stack: x}}}", "set by the server"),
+        (
+            "services: {web: {image: a, labels: {docker-mcp.stack: x}}}",
+            "labels that start with docker-mcp. and com.docker.compose. are not yours",
+        ),
         ("services: {web: {command: x}}", "has neither an image nor a build context"),
         ("services: {}", "at least one service"),
         ("{}", "at least one service"),

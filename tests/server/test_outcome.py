@@ -7,7 +7,7 @@ from domain.catalogue.container_results import Removed
 from domain.errors import DockerMcpError, EngineInterruptedError
 from domain.events import MAX_DATA_BYTES
 from domain.objects import Kind, ObjectState
-from server.call import Caller, Job
+from server.call import Caller, Job, Sight
 from server.effect import Happened
 from server.outcome import outcome_event
 from tests.conftest import ADMIN
@@ -24,6 +24,8 @@ def job(tool_name: str = "remove-container") -> Job:
         summary="a summary",
         stream=stream(),
         caller=Caller(principal=ADMIN, transport="test"),
+        sight=Sight(lambda _name, _labels: True, True),
+        policy_digest="0123456789abcdef",
     )
 
 

@@ -8,13 +8,18 @@ import pytest
 
 from adapters.store.location import Location
 from domain.errors import ConfigurationError
+from server.http import check_exposure
 from server.settings import Settings, load_settings
 
 WRONG = {
     "DOCKER_MCP_PORT": (["", "many", "0", "65536", "-1", "3334.5", "0x10"], ["at least 1", "at most 65535"]),
-    "DOCKER_MCP_HOST": (["", "0.0.0.0", "example.org"], ["'127.0.0.1'", "'localhost'", "'::1'"]),
+    "DOCKER_MCP_HOST": (["", "two words", "a/b", "ümlaut", "[::1]", "h" * 254], ["^[A-Za-z0-9:._-]{1,253}$"]),
+    "DOCKER_MCP_TLS": (["", "yes", "proxied", "TERMINATED-UPSTREAM"], ["'terminated-upstream'"]),
+    "MCP_AUTH_SECRET": (["", "short", "only-15-letters"], ["at least 16"]),
+    "DOCKER_MCP_TOKEN_LIFETIME_S": (["", "0", "59", "2592001", "1.5", "soon"], ["at least 60", "at most 2592000"]),
+    "DOCKER_MCP_READ_ONLY": (["", "perhaps", "2"], ["boolean"]),
     "LOG_LEVEL": (["", "debug", "TRACE", "10"], ["'DEBUG'", "'INFO'", "'WARNING'", "'ERROR'", "'CRITICAL'"]),
-    "DOCKER_MCP_STDIO_ROLE": (["", "root"], ["'admin'", "'user'"]),
+    "DOCKER_MCP_STDIO_ROLE": (["", "Root", "two words", "-admin", "r" * 33], ["^[a-z0-9][a-z0-9_-]{0,31}$"]),
     "DOCKER_MCP_APPEND_TIMEOUT_S": (["", "0", "61", "nan", "inf", "soon"], ["more than 0", "at most 60"]),
     "DOCKER_MCP_ENGINE_TIMEOUT_S": (["", "0", "3601", "1.5"], ["at least 1", "at most 3600"]),
     "DOCKER_MCP_ENGINE_WORKERS": (["", "0", "257"], ["at least 1", "at most 256"]),
@@ -28,7 +33,7 @@ CASES = [(name, value, allowed) for name, (values, allowed) in WRONG.items() for
 def config_file(tmp_path: Path) -> Path:
     """The .env file in the user's configuration directory."""
     folder = tmp_path / "config" / "docker-mcp"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder / ".env"
 
 
@@ -61,9 +66,10 @@ def test_a_wrong_value_is_answered_with_name_problem_and_allowed_values(
 
 
 def test_every_setting_with_limits_is_tried() -> None:
-    free = {"DOCKER_MCP_DATABASE_URL", "DOCKER_MCP_STATE_DIR"}
-    free |= {"DOCKER_MCP_SEALING_KEY", "DOCKER_MCP_NEW_SEALING_KEY"}
-    free |= {"DOCKER_MCP_COMPOSE", "DOCKER_MCP_COMPOSE_ROOTS"}
+    free = {"DOCKER_MCP_DATABASE_URL", "DOCKER_MCP_STATE_DIR", "DOCKER_MCP_SEALING_KEY"}
+    free |= {"DOCKER_MCP_NEW_SEALING_KEY"}
+    free |= {"DOCKER_MCP_COMPOSE", "DOCKER_MCP_COMPOSE_ROOTS", "DOCKER_MCP_AUTH_FILE", "DOCKER_MCP_TOKEN"}
+    free |= {"DOCKER_MCP_ALLOWED_HOSTS", "DOCKER_MCP_TLS_CERT", "DOCKER_MCP_TLS_KEY", "DOCKER_MCP_TOOLSETS"}
     engine = {"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"}
     assert set(Settings.model_fields) - free - engine == set(WRONG)
 
@@ -184,6 +190,82 @@ def test_a_file_of_another_user_in_the_working_directory_is_refused(here: Path) 
         load_settings(use_working_directory=True)
 
 
+def test_the_auth_file_lies_in_the_configuration_directory_unless_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings().auth_file == tmp_path / "config" / "docker-mcp" / "docker_mcp_auth.json"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DOCKER_MCP_AUTH_FILE", "~/auth.json")
+    assert load_settings().auth_file == tmp_path / "auth.json"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (None, None),
+        ("networks", {"networks"}),
+        (" images, containers ,", {"images", "containers"}),
+        (",", set()),
+        ("containers,networks,stacks,images,system", {"containers", "networks", "stacks", "images", "system"}),
+    ],
+)
+def test_toolsets_are_named_with_commas(given: str | None, wanted: set[str] | None) -> None:
+    assert load_settings(DOCKER_MCP_TOOLSETS=given).toolsets == wanted
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("given", ["network", "networks;images", "Networks", "networks,audit"])
+def test_an_unknown_toolset_is_answered_with_the_known_ones(given: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _ = load_settings(DOCKER_MCP_TOOLSETS=given).toolsets
+    assert caught.value.describe() == (
+        "configuration: DOCKER_MCP_TOOLSETS: 1 unknown - toolsets: containers, networks, stacks, images, system"
+    )
+
+
+def test_other_names_of_the_server_come_beside_those_of_this_machine() -> None:
+    own = ("127.0.0.1", "localhost", "[::1]")
+    assert load_settings().allowed_hosts == own
+    assert load_settings(DOCKER_MCP_ALLOWED_HOSTS=" a.example ,b.example:8443,").allowed_hosts == (
+        *own,
+        "a.example",
+        "b.example:8443",
+    )
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org", "192.0.2.1", "localhost.example.org", "127.0.0.1.x"])
+def test_beyond_this_machine_only_tls_is_spoken(host: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="beyond loopback the server speaks TLS only") as caught:
+        check_exposure(load_settings(DOCKER_MCP_HOST=host))
+    assert "DOCKER_MCP_TLS_CERT" in str(caught.value.hint)
+    assert "DOCKER_MCP_TLS=terminated-upstream" in str(caught.value.hint)
+
+    check_exposure(load_settings(DOCKER_MCP_HOST=host, DOCKER_MCP_TLS="terminated-upstream"))
+    (tmp_path / "pem").touch()
+    check_exposure(
+        load_settings(DOCKER_MCP_HOST=host, DOCKER_MCP_TLS_CERT=tmp_path / "pem", DOCKER_MCP_TLS_KEY=tmp_path / "pem")
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_on_this_machine_tls_is_not_needed(host: str) -> None:
+    check_exposure(load_settings(DOCKER_MCP_HOST=host))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("given", ["DOCKER_MCP_TLS_CERT", "DOCKER_MCP_TLS_KEY"])
+def test_certificate_and_key_belong_together_and_can_be_read(given: str, host: str, tmp_path: Path) -> None:
+    (tmp_path / "pem").touch()
+    one: dict[str, Any] = {given: tmp_path / "pem"}
+    with pytest.raises(ConfigurationError, match="belong together"):
+        check_exposure(load_settings(DOCKER_MCP_HOST=host, **one))
+    pair: dict[str, Any] = dict.fromkeys(["DOCKER_MCP_TLS_CERT", "DOCKER_MCP_TLS_KEY"], tmp_path / "pem")
+    pair[given] = tmp_path / "gone"
+    with pytest.raises(ConfigurationError, match=r"cannot be read: .*gone"):
+        check_exposure(load_settings(DOCKER_MCP_HOST=host, **pair))
+
+
 @pytest.mark.parametrize(
     "name", ["plain", "with space", "per%20cent", "%zz", "que?st", "ha#sh", "ümlaut", "a&b=c;d", "~tilde"]
 )
@@ -227,15 +309,23 @@ def test_the_digest_changes_with_each_setting() -> None:
         {"DOCKER_MCP_STATE_DIR": "/elsewhere"},
         {"DOCKER_MCP_SEALING_KEY": "given"},
         {"DOCKER_HOST": "tcp://127.0.0.1:2375"},
+        {"DOCKER_MCP_HOST": "0.0.0.0"},
+        {"DOCKER_MCP_TLS": "terminated-upstream"},
+        {"DOCKER_MCP_AUTH_FILE": "/elsewhere/auth.json"},
+        {"DOCKER_MCP_TOKEN_LIFETIME_S": 60},
+        {"DOCKER_MCP_READ_ONLY": True},
+        {"DOCKER_MCP_TOOLSETS": "networks"},
     ]
     assert len({load_settings(**change).digest() for change in changes}) == len(changes)
     assert load_settings().digest() == load_settings().digest()
 
 
 @pytest.mark.promise("P6")
-@pytest.mark.parametrize("name", ["DOCKER_MCP_SEALING_KEY", "DOCKER_MCP_DATABASE_URL"])
+@pytest.mark.parametrize(
+    "name", ["DOCKER_MCP_SEALING_KEY", "DOCKER_MCP_DATABASE_URL", "MCP_AUTH_SECRET", "DOCKER_MCP_TOKEN"]
+)
 def test_a_secret_is_in_no_digest_and_no_text_of_the_settings(name: str) -> None:
-    given: list[dict[str, Any]] = [{name: "sesame"}, {name: "mustard"}]
+    given: list[dict[str, Any]] = [{name: "sesame-0123456789"}, {name: "mustard-0123456789"}]
     one, other = (load_settings(**each) for each in given)
     assert one.digest() == other.digest()
     assert "sesame" not in f"{one!r} {one} {one.model_dump()} {one.model_dump_json()}"

@@ -96,6 +96,7 @@ CALLS: Final[dict[str, dict[str, Any]]] = {
     "system-info": {},
     "get-command": {"command_id": "01970000-0000-7000-8000-000000000001"},
     "audit-logs": {"username": "admin", "tool_name": "create-container", "status": "success", "limit": 10},
+    "authenticate": {"username": "alice", "api_key": "dmk_not-a-real-key"},
 }
 
 TOOLS: Final[list[AnyTool]] = list(CATALOGUE)

@@ -12,7 +12,7 @@ import pytest
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import AnyTool, Command, Effect, PromptCommand, Surface
 from domain.objects import Kind
-from domain.secrets import digested_fields, revealing_fields
+from domain.secrets import digested_fields, dropped_fields, revealing_fields
 from tests.domain.catalogue.examples import CALLS, TOOLS
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -84,7 +84,7 @@ def test_the_tools_that_were_asked_for_are_there() -> None:
         "network-disconnect", "network-inspect",
     }  # fmt: skip
     assert asked <= {tool.name for tool in CATALOGUE.on(Surface.TOOL)}
-    assert "audit-logs" in {tool.name for tool in CATALOGUE.on(Surface.PROMPT)}
+    assert {"audit-logs", "authenticate"} == {tool.name for tool in CATALOGUE.on(Surface.PROMPT)}
 
 
 def test_the_list_of_tools_is_small_enough_for_an_agent() -> None:
@@ -111,7 +111,7 @@ def test_all_four_hints_are_stated_and_agree_with_the_effect(tool: AnyTool) -> N
     assert hints["readOnlyHint"] == (tool.effect is Effect.READ)
     assert hints["destructiveHint"] == (tool.effect in (Effect.MUTATE, Effect.DESTROY))
     if tool.effect is Effect.READ:
-        assert hints["idempotentHint"]
+        assert hints["idempotentHint"] == (tool.name != "authenticate"), "each token is another one"
 
 
 @every_tool
@@ -222,6 +222,20 @@ def test_of_an_argument_only_a_digest_is_kept_if_what_is_made_of_it_is_recorded(
 
     assert bool(digested_fields(model)) == planned
     assert planned == (tool.name == "deploy-compose")
+
+
+@pytest.mark.promise("P6")
+def test_of_credentials_nothing_is_kept() -> None:
+    models: dict[str, type[Command]] = {tool.name: tool.command for tool in TOOLS}
+
+    assert [(name, field) for name, model in models.items() for field in dropped_fields(model)] == [
+        ("authenticate", "api_key")
+    ]
+
+
+@pytest.mark.promise("P7")
+def test_without_credentials_one_can_only_ask_for_a_token() -> None:
+    assert {(tool.name, tool.surface) for tool in TOOLS if tool.open_to_all} == {("authenticate", Surface.PROMPT)}
 
 
 @every_tool

@@ -76,10 +76,25 @@ def test_sections_that_hold_nothing_are_not_made_up(nothing: dict[str, Any]) -> 
     assert set(labelled("shop", rendered(**nothing))) == {"name", "services"}
 
 
+OTHER_LABELS = ["docker-mcp", "docker-mcpx.a", "x.docker-mcp.stack", "com.docker.compose", "com.docker.composer.a"]
+
+
 @pytest.mark.parametrize("section", ["services", "networks", "volumes"])
-@pytest.mark.parametrize("key", ["docker-mcp.stack", "docker-mcp.command", "Docker-MCP.Stack", "docker-mcp."])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "docker-mcp.stack",
+        "docker-mcp.command",
+        "Docker-MCP.Stack",
+        "docker-mcp.",
+        "com.docker.compose.project",
+        "com.docker.compose.service",
+        "Com.Docker.Compose.Project",
+        "com.docker.compose.",
+    ],
+)
 @pytest.mark.parametrize("entry", [{}, {"external": True}], ids=["ours", "external"])
-def test_labels_of_the_server_are_refused(section: str, key: str, entry: dict[str, Any]) -> None:
+def test_labels_of_the_server_and_of_compose_are_refused(section: str, key: str, entry: dict[str, Any]) -> None:
     tree = rendered(**{section: {"it": {**entry, "labels": {"a": "b", key: MARKER}}}})
     with pytest.raises(InvalidArgumentsError) as refused:
         labelled("shop", tree)
@@ -88,7 +103,7 @@ def test_labels_of_the_server_are_refused(section: str, key: str, entry: dict[st
     assert MARKER not in refused.value.describe()
 
 
-@pytest.mark.parametrize("key", ["docker-mcp", "docker-mcpx.a", "x.docker-mcp.stack", "com.docker.compose.project"])
+@pytest.mark.parametrize("key", OTHER_LABELS)
 def test_other_labels_are_the_callers(key: str) -> None:
     tree = labelled("shop", rendered(services={"web": {"labels": {key: "a"}}}))
 

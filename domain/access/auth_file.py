@@ -1,0 +1,156 @@
+"""The auth file: users, roles, host safety; strictly read, with line, place and fix for what is wrong."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from domain.canonical import canonical_json, sha256_hex
+from domain.catalogue.tool import Effect
+from domain.errors import ConfigurationError
+from domain.host_safety import HostSafety
+from domain.principal import Role
+from domain.stacks.strict_yaml import Document, StrictYamlError, parse_strict
+
+_MOST_PROBLEMS: Final = 5
+
+UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@-]{1,64}$")]
+RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=160)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class User(_Section):
+    """A user, known by the SHA-256 of the API key; the key itself stands nowhere."""
+
+    role: RoleName
+    key_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    created: str | None = Field(default=None, description="When the key was made, for people.")
+
+
+class Rule(_Section):
+    """Which calls a rule is about: all given conditions hold. Patterns use `*` and `?`."""
+
+    tools: list[Pattern] = Field(default=["*"], description="Names of tools and prompts, such as `compose-*`.")
+    effects: list[Effect] = Field(
+        default=list(Effect), description="What the call does: read, create, mutate, destroy."
+    )
+    objects: list[Pattern] | None = Field(
+        default=None, description="Objects such as `container/team-a-*`; the call may touch no others."
+    )
+    labels: dict[str, Pattern] | None = Field(
+        default=None, description="Labels that the objects bear, with patterns for their values."
+    )
+
+    def fits_call(self, tool: str, effect: Effect) -> bool:
+        return effect in self.effects and any(fnmatchcase(tool, pattern) for pattern in self.tools)
+
+    @property
+    def about_objects(self) -> bool:
+        return self.objects is not None or self.labels is not None
+
+    def fits_object(self, name: str, labels: Mapping[str, str]) -> bool:
+        if self.objects is not None and not any(fnmatchcase(name, pattern) for pattern in self.objects):
+            return False
+        wanted = (self.labels or {}).items()
+        return all(key in labels and fnmatchcase(labels[key], pattern) for key, pattern in wanted)
+
+
+class RoleRules(_Section):
+    """What a role may do: what an `allow` rule fits and no `deny` rule fits."""
+
+    allow: list[Rule] = []
+    deny: list[Rule] = []
+    audit: Literal["own", "all"] = Field(default="own", description="Whose records the role sees in the audit trail.")
+
+
+class AutoApprove(_Section):
+    """What client configurations mark as safe to call without asking a person. It permits nothing here."""
+
+    add: list[Pattern] = []
+    remove: list[Pattern] = []
+
+
+DEFAULT_ROLES: Final[Mapping[str, RoleRules]] = {
+    Role.ADMIN: RoleRules(allow=[Rule()], audit="all"),
+    Role.USER: RoleRules(allow=[Rule(effects=[Effect.READ])]),
+}
+
+
+class AuthFile(_Section):
+    """The whole file."""
+
+    users: dict[UserName, User] = {}
+    roles: dict[RoleName, RoleRules] = Field(default={}, description="Besides `admin` and `user`, or instead of them.")
+    host_safety: HostSafety = HostSafety()
+    auto_approve: AutoApprove = AutoApprove()
+
+    def role(self, name: str) -> RoleRules | None:
+        return self.roles.get(name) or DEFAULT_ROLES.get(name)
+
+    @property
+    def digest(self) -> str:
+        """Names this set of rules in every decision that is recorded."""
+        return sha256_hex(canonical_json(_pairs(self.model_dump(mode="json"))))[:16]
+
+
+def read_auth_file(text: str) -> AuthFile:
+    """Return what ``text`` (JSON) says.
+
+    Raises:
+        ConfigurationError: with line, place and problem of each thing that is wrong.
+    """
+    try:
+        orjson.loads(text)
+        document = parse_strict(text)  # also refuses repeated keys, and knows the line of everything
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(f"the auth file: line {error.lineno}: not JSON", hint="correct the JSON") from None
+    except StrictYamlError as error:
+        raise ConfigurationError(f"the auth file: {error.message}", hint="correct the JSON") from None
+    try:
+        read = AuthFile.model_validate_json(orjson.dumps(document.tree))
+    except ValidationError as error:
+        raise ConfigurationError(f"the auth file: {_explained(error, document)}", hint=_HINT) from None
+    if problems := [f"{document.place(path)}: {problem}" for path, problem in _contradictions(read)]:
+        raise ConfigurationError(f"the auth file: {'; '.join(problems[:_MOST_PROBLEMS])}", hint=_HINT)
+    return read
+
+
+_HINT: Final = "config/docker_mcp_auth.schema.json describes the file"
+
+
+def _contradictions(read: AuthFile) -> list[tuple[tuple[str | int, ...], str]]:
+    known = {*DEFAULT_ROLES, *read.roles}
+    problems: list[tuple[tuple[str | int, ...], str]] = [
+        (("users", name, "role"), f"no such role; roles: {', '.join(sorted(known))}")
+        for name, user in read.users.items()
+        if user.role not in known
+    ]
+    if Role.SYSTEM in read.roles:
+        problems.append((("roles", Role.SYSTEM), "the server's own role cannot be defined"))
+    by_key: dict[str, str] = {}
+    for name, user in read.users.items():
+        if (other := by_key.setdefault(user.key_sha256, name)) != name:
+            problems.append((("users", name, "key_sha256"), f"the same key as {other}'s"))
+    return problems
+
+
+def _explained(error: ValidationError, document: Document) -> str:
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_PROBLEMS]:
+        path = tuple(part for part in problem["loc"] if part != "[key]")
+        what = "no such key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        problems.append(f"{document.place(path)}: {what}" if path else what)
+    return "; ".join(problems)
+
+
+def _pairs(tree: Any) -> Any:
+    """Return the tree in a form that canonical JSON takes: maps as sorted pairs."""
+    if isinstance(tree, Mapping):
+        return [[key, _pairs(value)] for key, value in sorted(tree.items())]
+    return [_pairs(item) for item in tree] if isinstance(tree, list) else tree

@@ -1,0 +1,110 @@
+"""``docker-mcp user`` and ``docker-mcp token``: who may call."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.auth_store import AuthStore, load_auth_secret, make_first_admin
+from adapters.store.location import Location
+from domain.access.tokens import issue
+from domain.errors import ConfigurationError, InvalidArgumentsError
+from domain.principal import Role
+from server.settings import Settings, is_loopback, load_settings
+
+app = typer.Typer(help="Manage the users of the auth file.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The user's name.")]
+
+
+@app.command()
+def add(name: Name, role: Annotated[str, typer.Option(help="What the user may do.")] = Role.USER) -> None:
+    """Add a user and print the new API key. It is shown this once."""
+    _show_key(_store().add_user(name, role), name)
+
+
+@app.command()
+def rotate(name: Name) -> None:
+    """Give a user a new API key and print it. The old key and its tokens end at once."""
+    _show_key(_store().rotate_key(name), name)
+
+
+@app.command()
+def remove(name: Name) -> None:
+    """Remove a user. The key and its tokens end at once."""
+    _store().remove_user(name)
+    typer.echo(f"removed {name}")
+
+
+@app.command("list")
+def list_users(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the users with their roles."""
+    store = _store()
+    users = [
+        {"name": name, "role": user.role, "created": user.created} for name, user in sorted(store.load().users.items())
+    ]
+    if as_json:
+        typer.echo(json.dumps(users, indent=2))
+        return
+    for user in users:
+        typer.echo(f"{user['name']}  {user['role']}  {user['created'] or '-'}")
+    if not users:
+        typer.echo(f"no users in {store.path}; `docker-mcp user add NAME --role admin` adds one")
+
+
+def print_token(name: str) -> None:
+    """Print a token for a user.
+
+    Raises:
+        InvalidArgumentsError: there is no such user.
+    """
+    settings = load_settings()
+    check_secret(settings)
+    user = AuthStore(settings.auth_file).load().users.get(name)
+    if user is None:
+        raise InvalidArgumentsError(f"there is no user {name}", hint="`docker-mcp user list` shows the users")
+    secret = load_auth_secret(settings.auth_secret, Location.parse(settings.database_url).path)
+    typer.echo(issue(secret, name, user.key_sha256, int(time.time())).text())
+
+
+def check_secret(settings: Settings) -> None:
+    """Refuse to sign tokens that other replicas of the same log would not know.
+
+    Raises:
+        ConfigurationError: the log is on PostgreSQL and no secret is set.
+    """
+    if settings.auth_secret is None and not Location.parse(settings.database_url).is_sqlite:
+        raise ConfigurationError(
+            "PostgreSQL needs MCP_AUTH_SECRET, so that every server believes the tokens of the others",
+            hint="make one with `openssl rand -base64 32` and give it to every server",
+        )
+
+
+def provide_users(store: AuthStore, settings: Settings) -> Path | None:
+    """Make the first user of an HTTP server on this machine; return where its API key is, None if there are users.
+
+    Raises:
+        ConfigurationError: there are no users and the server is reached from other machines.
+    """
+    if store.current().users:
+        return None
+    if not is_loopback(settings.DOCKER_MCP_HOST):
+        raise ConfigurationError(
+            "without users the server listens on loopback only", hint="docker-mcp user add admin --role admin"
+        )
+    key_file = settings.config_dir / "admin.key"
+    make_first_admin(store, key_file)
+    return key_file
+
+
+def _store() -> AuthStore:
+    store = AuthStore(load_settings().auth_file)
+    store.load()
+    return store
+
+
+def _show_key(key: str, name: str) -> None:
+    typer.echo(key)
+    typer.echo(f"the API key of {name}; it is not kept anywhere else", err=True)
