@@ -16,6 +16,7 @@ from domain.errors import DockerMcpError
 from server.cli.audit import table
 from server.cli.check import check_log
 from server.cli.clients import stdio_command
+from server.cli.users import token_of_an_admin
 from server.settings import Settings
 
 _SHOWN: Final = 140
@@ -34,7 +35,10 @@ async def run_demo(settings: Settings) -> bool:
     image = provide_image(Engine(settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, 2))
     name = f"docker-mcp-demo-{os.getpid()}"
     command, *arguments = stdio_command()
-    server = StdioServerParameters(command=command, args=arguments, env=dict(os.environ))
+    environment = dict(os.environ)
+    if not settings.token and (token := token_of_an_admin(settings)):
+        environment["DOCKER_MCP_TOKEN"] = token
+    server = StdioServerParameters(command=command, args=arguments, env=environment)
     try:
         async with Client(server) as client:
             done = await _run(client, _round(image, name), _removal(name))

@@ -60,13 +60,29 @@ def print_token(name: str) -> None:
     Raises:
         InvalidArgumentsError: there is no such user.
     """
-    settings = load_settings()
+    typer.echo(token_of(load_settings(), name))
+
+
+def token_of_an_admin(settings: Settings) -> str | None:
+    """Return a token of a user who may do everything, None if there is no such user."""
+    users = AuthStore(settings.auth_file).load().users
+    admin = next((name for name, user in users.items() if user.role == Role.ADMIN), None)
+    return token_of(settings, admin) if admin else None
+
+
+def token_of(settings: Settings, name: str) -> str:
+    """Return a token for a user.
+
+    Raises:
+        InvalidArgumentsError: there is no such user.
+        ConfigurationError: no server would believe it.
+    """
     check_secret(settings)
     user = AuthStore(settings.auth_file).load().users.get(name)
     if user is None:
         raise InvalidArgumentsError(f"there is no user {name}", hint="`docker-mcp user list` shows the users")
     secret = load_auth_secret(settings.auth_secret, Location.parse(settings.database_url).path)
-    typer.echo(issue(secret, name, user.key_sha256, int(time.time())).text())
+    return issue(secret, name, user.key_sha256, int(time.time())).text()
 
 
 def check_secret(settings: Settings) -> None:

@@ -145,3 +145,12 @@ def test_a_demo_that_nobody_reads_any_more_removes_what_it_made(
     nothing_left.append(name := f"docker-mcp-demo-{process.pid}")
     assert process.wait(LIMIT_S) == 1
     assert left(engine, name) == []
+
+
+def test_where_there_are_users_it_acts_as_an_administrator(image: str, tmp_path: Path) -> None:
+    assert docker_mcp("user", "add", "root-of-all", "--role", "admin").returncode == 0
+    done = docker_mcp("demo", env={"DOCKER_MCP_STATE_DIR": str(tmp_path / "state")})
+    assert done.returncode == 0, done.stdout + done.stderr
+    with closing(sqlite3.connect(tmp_path / "state/ledger.db")) as connection:
+        principals = connection.execute("SELECT DISTINCT principal FROM event WHERE tool IS NOT NULL").fetchall()
+    assert principals == [("root-of-all",)]
