@@ -19,7 +19,8 @@ def how_to_connect(settings: Settings, log: str, key_file: Path | None) -> str:
     over_http = {"mcpServers": {"docker": {"type": "http", "url": url, "headers": headers}}}
     made = f"There were no users: made admin, whose API key is in {key_file}\n" if key_file else ""
     command, *arguments = stdio_command()
-    over_stdio = {"mcpServers": {"docker": {"command": command, "args": arguments}}}
+    key = {"DOCKER_MCP_TOKEN": "YOUR_API_KEY"}
+    over_stdio = {"mcpServers": {"docker": {"command": command, "args": arguments, "env": key}}}
     return (
         f"docker-mcp records every call in {log}\n"
         f"{made}"
