@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from adapters.private_file import write_first, write_private
 from domain.access.auth_file import AuthFile, User, read_auth_file
 from domain.access.tokens import KEY_PREFIX, fingerprint
 from domain.errors import ConfigurationError, InvalidArgumentsError
@@ -189,34 +190,6 @@ def _new_key() -> str:
     return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, at once or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def _write_first(path: Path, content: bytes) -> None:
-    """Write a private file unless another process has just done so: the first link wins."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    write_private(draft, content)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-
-
 def load_auth_secret(text: str | None, database: Path | None) -> bytes:
     """Return what signs tokens: ``text``, else a random secret kept beside the SQLite database.
 
@@ -233,7 +206,7 @@ def load_auth_secret(text: str | None, database: Path | None) -> bytes:
     file = database.with_name(f"{database.name}.auth-secret")
     try:
         if not file.exists():
-            _write_first(file, secrets.token_hex(32).encode())
+            write_first(file, secrets.token_hex(32).encode())
         if file.stat().st_mode & 0o077:
             raise ConfigurationError(f"others can read the secret that signs tokens: {file}", hint=f"chmod 600 {file}")
         secret = file.read_bytes()

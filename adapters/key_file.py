@@ -6,10 +6,9 @@ key that the log names is in one of the two files.
 
 import base64
 import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
+from adapters.private_file import sync, write_first, write_private
 from adapters.store.location import Location
 from domain.errors import ConfigurationError
 
@@ -21,11 +20,7 @@ def key_file(location: Location) -> Path | None:
 
 def create(file: Path, key: bytes) -> None:
     """Write ``key`` once, even if several processes start together: the first link wins."""
-    draft = _draft(file, key)
-    with suppress(FileExistsError):
-        os.link(draft, file)
-    draft.unlink()
-    _sync(file.parent)
+    write_first(file, _content(key))
 
 
 def lay_ready(file: Path, key: bytes, key_id: str) -> None:
@@ -35,8 +30,7 @@ def lay_ready(file: Path, key: bytes, key_id: str) -> None:
     """
     for stale in file.parent.glob(f"{file.name}.new-*"):
         stale.unlink()
-    _draft(file, key).replace(_waiting(file, key_id))
-    _sync(file.parent)
+    write_private(_waiting(file, key_id), _content(key))
 
 
 def keep_copy(file: Path, name: str) -> Path:
@@ -55,7 +49,7 @@ def take_over(file: Path, key_id: str) -> None:
     """
     try:
         _waiting(file, key_id).replace(file)
-        _sync(file.parent)
+        sync(file.parent)
     except FileNotFoundError:  # nothing waits, or another process was faster
         return
     except OSError as error:
@@ -69,21 +63,5 @@ def _waiting(file: Path, key_id: str) -> Path:
     return file.with_name(f"{file.name}.new-{key_id}")
 
 
-def _draft(file: Path, key: bytes) -> Path:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        os.write(descriptor, base64.b64encode(key) + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return draft
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _content(key: bytes) -> bytes:
+    return base64.b64encode(key) + b"\n"

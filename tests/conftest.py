@@ -17,9 +17,9 @@ import orjson
 import psycopg
 import pytest
 
-from adapters.auth_store import write_private
 from adapters.docker.demo_image import provide_image
 from adapters.docker.engine import Engine
+from adapters.private_file import write_private
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
 from adapters.store.migrate import migrate

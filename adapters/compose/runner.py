@@ -62,11 +62,6 @@ class ComposeRunner:
         self._lock = threading.Lock()
         self._closed = False
 
-    @property
-    def empty_directory(self) -> Path:
-        """Where Compose runs, and against which it resolves relative paths."""
-        return self._directory / "empty"
-
     def version(self) -> str:
         """Return the plugin's version.
 

@@ -18,12 +18,15 @@ from domain.catalogue.container_results import (
 from domain.catalogue.fields import (
     PULL_LIMIT_S,
     Cursor,
+    Grep,
     ImageReference,
     Labels,
+    LogBytes,
     Moment,
     NewName,
     Page,
     Reference,
+    Tail,
     checked,
 )
 from domain.catalogue.tool import Command, Effect, Run, Target, Tool
@@ -155,12 +158,12 @@ class GetLogs(Command):
     """Read the newest log lines of a container. `grep` keeps lines that contain this text."""
 
     container_name: Reference
-    tail: Annotated[int, Field(ge=1, le=10_000)] = 100
+    tail: Tail = 100
     since: Moment | None = None
     until: Moment | None = None
-    grep: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    grep: Grep | None = None
     timestamps: bool = False
-    max_bytes: Annotated[int, Field(ge=256, le=262_144)] = 32_768
+    max_bytes: LogBytes = 32_768
 
 
 class ContainerStats(Command):

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, StringConstraints
 
 from domain.catalogue.values import parse_moment_ms
+from domain.host_safety.asks import COMPOSE_LABELS
 
 LABEL_PREFIX: Final = "docker-mcp."
-COMPOSE_LABELS: Final = "com.docker.compose."
 COMMAND_LABEL: Final = "docker-mcp.command"
 PRINCIPAL_LABEL: Final = "docker-mcp.principal"
 
@@ -57,6 +57,15 @@ Labels = Annotated[dict[str, str], Field(max_length=_MOST_LABELS), AfterValidato
 
 Moment = Annotated[str, StringConstraints(max_length=64), checked(lambda text: parse_moment_ms(text, now_ms=0))]
 """A time: ``10m`` for ten minutes ago, or ISO 8601."""
+
+Tail = Annotated[int, Field(ge=1, le=10_000)]
+"""How many of the newest log lines."""
+
+Grep = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+"""Text that a log line contains."""
+
+LogBytes = Annotated[int, Field(ge=256, le=262_144)]
+"""How many bytes of log lines an answer may hold."""
 
 Page = Annotated[int, Field(ge=1, le=500)]
 """How many entries an answer may hold."""

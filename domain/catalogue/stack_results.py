@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from domain.catalogue.container_results import Logs
 from domain.catalogue.tool import Result
 from domain.objects import ObjectRef
 
@@ -48,18 +49,8 @@ class StackServices(Result):
     deployed_by: str | None = None
 
 
-class StackLogs(Result):
-    """The newest lines of all containers in the order of time, each after ``container | ``.
-
-    ``masked`` is how many credentials in them were replaced by ``«masked»``.
-    """
-
-    lines: list[str]
-    shown: int
-    matched: int | None = None
-    masked: int | None = None
-    truncated: bool
-    narrow: str | None = None
+class StackLogs(Logs):
+    """The newest lines of all containers in the order of time, each after ``container | ``."""
 
 
 class StackRow(Result):

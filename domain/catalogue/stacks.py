@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from domain.catalogue import recognise_stacks as recognise
 from domain.catalogue.containers import GraceSeconds
-from domain.catalogue.fields import Moment, Page
+from domain.catalogue.fields import Grep, LogBytes, Moment, Page, Tail
 from domain.catalogue.stack_results import StackChanged, StackList, StackLogs, StackServices
 from domain.catalogue.tool import Command, Effect, Plan, Run, Target, Tool
 from domain.host_safety.stack import stack_asks
@@ -64,12 +64,12 @@ class ComposePs(OnStack):
 class ComposeLogs(OnServices):
     """Read the newest log lines of a stack in the order of time. `grep` keeps lines that contain this text."""
 
-    tail: Annotated[int, Field(ge=1, le=10_000)] = 100
+    tail: Tail = 100
     since: Moment | None = None
     until: Moment | None = None
-    grep: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    grep: Grep | None = None
     timestamps: bool = False
-    max_bytes: Annotated[int, Field(ge=256, le=262_144)] = 32_768
+    max_bytes: LogBytes = 32_768
 
 
 class ComposeStart(OnServices):

@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any, Final
 
 from domain.canonical import JSON
-from domain.catalogue.fields import COMPOSE_LABELS, LABEL_PREFIX
+from domain.catalogue.fields import LABEL_PREFIX
 from domain.errors import InvalidArgumentsError
+from domain.host_safety.asks import COMPOSE_LABELS
 from domain.objects import Kind
 from domain.secrets import Seal, pointer
 from domain.stacks.state import CONFIG_DIGITS, MOST_CONTAINERS

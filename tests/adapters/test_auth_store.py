@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 import pytest
 
-from adapters.auth_store import AuthStore, load_auth_secret, make_first_admin, write_private
+from adapters.auth_store import AuthStore, load_auth_secret, make_first_admin
+from adapters.private_file import write_private
 from domain.access.auth_file import AuthFile
 from domain.access.tokens import fingerprint
 from domain.errors import ConfigurationError, InvalidArgumentsError

@@ -57,8 +57,9 @@ def test_nothing_of_the_servers_environment_is_passed_on(
 
 def test_it_runs_in_an_empty_directory_that_only_its_user_may_enter(plugin: Plugin, tmp_path: Path) -> None:
     runner = runner_of(plugin('echo "$PWD"; ls -A; ls -A "$DOCKER_CONFIG"'), tmp_path)
-    assert runner.run([], limit_s=10).output.decode().split() == [str(runner.empty_directory)]
-    assert stat.S_IMODE(runner.empty_directory.stat().st_mode) == 0o700
+    directory = tmp_path / "stacks/empty"
+    assert runner.run([], limit_s=10).output.decode().split() == [str(directory)]
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
 def test_arguments_arrive_as_they_are_and_input_is_read_from_standard_input(plugin: Plugin, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import docker
 import orjson
 import pytest
 
-from adapters.auth_store import write_private
+from adapters.private_file import write_private
 from domain.errors import DockerMcpError
 from domain.events import RecordedEvent
 from domain.principal import Principal

@@ -1,0 +1,51 @@
+"""Files that only their owner can read: written whole or not at all, durably."""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file, in the place of one that is there."""
+    kept = draft(path, content)
+    try:
+        kept.replace(path)
+    except BaseException:
+        kept.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_first(path: Path, content: bytes) -> None:
+    """Write a file once, even if several processes start together: the first link wins."""
+    kept = draft(path, content)
+    with suppress(FileExistsError):
+        os.link(kept, path)
+    kept.unlink()
+    sync(path.parent)
+
+
+def draft(path: Path, content: bytes) -> Path:
+    """Write ``content`` beside ``path``, to be put in its place; return where."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(kept, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        kept.unlink(missing_ok=True)
+        raise
+    return kept
+
+
+def sync(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
