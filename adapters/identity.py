@@ -3,7 +3,7 @@
 import os
 import pwd
 
-from domain.principal import Principal
+from domain.principal import LOCAL_PREFIX, Principal
 
 
 def local_principal(role: str) -> Principal:
@@ -12,4 +12,4 @@ def local_principal(role: str) -> Principal:
         name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         name = str(os.getuid())
-    return Principal(f"local:{name}", role)
+    return Principal(LOCAL_PREFIX + name, role)

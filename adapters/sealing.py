@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from adapters.key_file import create
-from domain.errors import ConfigurationError, DockerMcpError, SealingKeyError
+from domain.errors import ConfigurationError, SealingKeyError, UnsealError
 from domain.secrets import SEALED_KEY, DataKey
 
 KEY_BYTES: Final = 32
@@ -26,12 +27,6 @@ KEY_LOST_FOR_GOOD: Final = "if it is lost for good: `docker-mcp rotate-sealing-k
 _BLOCK: Final = 32
 _NONCE_BYTES: Final = 12
 _STILL_READABLE: Final = "`docker-mcp audit` reads the log without it"
-
-
-class UnsealError(DockerMcpError):
-    """The value cannot be opened: its key is missing, wrong, or the value was moved or changed."""
-
-    code = "unsealable"
 
 
 class AesSealer:
@@ -64,7 +59,7 @@ class AesSealer:
         """
         return new.wrap(data_key.command_id, self._unwrap(data_key))
 
-    def open(self, data_key: DataKey, place: str, sealed: dict[str, Any]) -> str:
+    def open(self, data_key: DataKey, place: str, sealed: Mapping[str, Any]) -> str:
         """Return the clear value of ``sealed``, found at ``place`` in the arguments of the key's command.
 
         Raises:

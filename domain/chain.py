@@ -35,7 +35,7 @@ _OUTCOME: Final[Mapping[str | None, str]] = {
 }
 _SEVERITY: Final = {"allowed": "info", "deferred": "low", "denied": "medium", "error": "high"}
 _QUARANTINE: Final = {"allowed": "release", "deferred": "hold", "denied": "quarantine", "error": "release"}
-_DECISIONS: Final = frozenset({"command.authorized", "command.denied"})
+_DECISIONS: Final = frozenset({"command.authorized", "command.denied", "command.deferred"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,5 +179,11 @@ class ConfigurationError(DockerMcpError):
     code = "configuration"
 
 
+class UnsealError(DockerMcpError):
+    """The value cannot be opened: its key is missing, wrong, or the value was moved or changed."""
+
+    code = "unsealable"
+
+
 class SealingKeyError(ConfigurationError):
     """The sealing key of the log is not there; what is not sealed can still be read."""

@@ -93,6 +93,59 @@ class CommandDenied(Event):
     reason: str
 
 
+class CommandDeferred(Event):
+    """The policy allows the command once somebody else has approved it.
+
+    ``approvers`` are the roles that may, until ``expires_at_ms``. ``pinned`` is what the command is to act on: it is
+    carried out on these objects or not at all.
+    """
+
+    type = "command.deferred"
+    status = Status.DEFERRED
+
+    summary: str
+    rule: str
+    policy_digest: str
+    approvers: tuple[str, ...]
+    expires_at_ms: int
+    pinned: tuple[ObjectState, ...] = ()
+
+
+class CommandApproved(Event):
+    """Somebody else has approved the command, by the command ``decision``; the policy now decides anew."""
+
+    type = "command.approved"
+
+    summary: str
+    by: str
+    by_role: str
+    decision: str
+    comment: str | None = None
+
+
+class CommandRefused(Event):
+    """Somebody who could have approved the command has refused it, by the command ``decision``."""
+
+    type = "command.refused"
+    status = Status.REFUSED
+
+    summary: str
+    by: str
+    by_role: str
+    decision: str
+    reason: str
+
+
+class CommandExpired(Event):
+    """Nobody has approved the command in time."""
+
+    type = "command.expired"
+    status = Status.EXPIRED
+
+    summary: str
+    reason: str
+
+
 class ExecutionStarted(Event):
     """The command is about to be applied to Docker. Holds what a probe needs if the executor dies.
 
@@ -258,6 +311,10 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         CommandRejected,
         CommandAuthorized,
         CommandDenied,
+        CommandDeferred,
+        CommandApproved,
+        CommandRefused,
+        CommandExpired,
         ExecutionStarted,
         CommandSucceeded,
         CommandFailed,

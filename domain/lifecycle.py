@@ -36,18 +36,21 @@ FINAL: Final = frozenset(
 """Statuses after which a command's stream takes no further event. ``unknown`` is provisional."""
 
 _ENDED: Final[frozenset[str]] = frozenset()
+_DECISIONS: Final = frozenset({"command.authorized", "command.denied", "command.cancelled"})
 
 TRANSITIONS: Final[Mapping[str | None, frozenset[str]]] = {
     None: frozenset({"command.received"}),
-    "command.received": frozenset(
-        {"command.planned", "command.rejected", "command.denied", "command.authorized", "command.cancelled"}
-    ),
-    "command.planned": frozenset({"command.planned", "command.denied", "command.authorized", "command.cancelled"}),
+    "command.received": frozenset({"command.planned", "command.rejected", *_DECISIONS, "command.deferred"}),
+    "command.planned": frozenset({"command.planned", *_DECISIONS, "command.deferred"}),
+    "command.deferred": frozenset({"command.approved", "command.refused", "command.expired", "command.cancelled"}),
+    "command.approved": _DECISIONS,
     "command.authorized": frozenset({"execution.started", "command.cancelled"}),
     "execution.started": frozenset({"command.succeeded", "command.failed", "command.unknown"}),
     "command.unknown": frozenset({"command.succeeded", "command.failed"}),
     "command.rejected": _ENDED,
     "command.denied": _ENDED,
+    "command.refused": _ENDED,
+    "command.expired": _ENDED,
     "command.cancelled": _ENDED,
     "command.succeeded": _ENDED,
     "command.failed": _ENDED,

@@ -9,13 +9,15 @@ from domain.canonical import JSON
 
 
 class Kind(StrEnum):
-    """What sort of Docker object."""
+    """What sort of object."""
 
     CONTAINER = "container"
     NETWORK = "network"
     IMAGE = "image"
     STACK = "stack"
     VOLUME = "volume"
+    COMMAND = "command"
+    """An earlier command, where a later one decides about it."""
 
 
 class ObjectRef(BaseModel):

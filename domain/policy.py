@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from domain.access.auth_file import AuthFile, RoleRules, Rule
+from domain.access.auth_file import ApprovalRule, AuthFile, RoleRules, Rule
 from domain.catalogue.tool import Effect
 from domain.host_safety.asks import Ask
 from domain.host_safety.judge import judged
@@ -21,6 +21,8 @@ class Verdict(StrEnum):
     DENY = "deny"
     OPEN = "open"
     """It depends on the objects, which are not known yet."""
+    DEFER = "defer"
+    """Allowed once somebody else has approved it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Decision:
     verdict: Verdict
     rule: str
     reason: str
+    approval: ApprovalRule | None = None
+    """Says who may approve the command, if it is deferred."""
 
     @property
     def allowed(self) -> bool:
@@ -88,7 +92,13 @@ class Policy:
         """Names this set of rules in every decision that is recorded."""
 
     def decide(
-        self, principal: Principal, tool: str, effect: Effect, objects: Sequence[Touched] | None = None
+        self,
+        principal: Principal,
+        tool: str,
+        effect: Effect,
+        objects: Sequence[Touched] | None = None,
+        *,
+        approved: bool = False,
     ) -> Decision:
         """Return what ``principal`` may do.
 
@@ -97,6 +107,7 @@ class Policy:
             tool: the name of the tool or prompt.
             effect: what this call of it does.
             objects: what it touches; None if that is not known yet, then the verdict may be ``open``.
+            approved: nobody else has to approve it, or somebody has.
         """
         if why := self._narrowing.refuses(tool, effect):
             return Decision(Verdict.DENY, "server", why)
@@ -108,14 +119,27 @@ class Policy:
         denying = [rule for rule in role.deny if rule.fits_call(tool, effect)]
         if not allowing or any(not rule.about_objects for rule in denying):
             return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} with {tool}")
+        holding = [] if approved else self._holding(principal, tool, effect)
         if objects is None:
-            if denying or all(rule.about_objects for rule in allowing):
+            if denying or holding or all(rule.about_objects for rule in allowing):
                 return Decision(Verdict.OPEN, name, "it depends on the objects")
             objects = ()
         for touched in objects:
             if not _fits(allowing, touched) or _fits(denying, touched):
                 return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} what this call touches")
+        for number, rule in holding:
+            if not rule.about_objects or any(_fits([rule], touched) for touched in objects):
+                why = f"waits for approval by {' or '.join(rule.approvers)}"
+                return Decision(Verdict.DEFER, f"approval-{number}", why, rule)
         return Decision(Verdict.ALLOW, name, f"role {principal.role} may {effect}")
+
+    def _holding(self, principal: Principal, tool: str, effect: Effect) -> list[tuple[int, ApprovalRule]]:
+        """Return the approval rules that may hold back the call, with their numbers in the file."""
+        return [
+            (number, rule)
+            for number, rule in enumerate(self._rules.approvals, 1)
+            if rule.fits_caller(principal.role) and rule.fits_call(tool, effect)
+        ]
 
     def host_denial(self, asks: Iterable[Ask]) -> Decision | None:
         """Return the denial of what is asked of the engine's host, None if all of it is allowed."""

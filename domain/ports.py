@@ -1,9 +1,9 @@
 """What the rules need from the outside, as Protocols that adapters satisfy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.events import NewEvent, RecordedEvent
 from domain.objects import Kind, ObjectRef, ObjectState
@@ -52,6 +52,10 @@ class EventStore(Protocol):
         """Return the commands without a final status, oldest first."""
         ...
 
+    def data_key(self, command_id: str) -> DataKey | None:
+        """Return the wrapped data key of a command; None if nothing of it is sealed, or it was forgotten."""
+        ...
+
 
 class Executors(Protocol):
     """Which server processes are alive. A process holds its executor id for life."""
@@ -83,6 +87,14 @@ class Sealer(Protocol):
 
     def envelope(self, command_id: str) -> Envelope:
         """Return an envelope with a fresh data key for one command."""
+        ...
+
+    def open(self, data_key: DataKey, place: str, sealed: Mapping[str, Any]) -> str:
+        """Return the value whose sealed form stands at ``place`` in the record of the key's command.
+
+        Raises:
+            UnsealError: if key, command, place or value do not belong together.
+        """
         ...
 
     def mac(self, data: bytes) -> str:

@@ -21,6 +21,9 @@ class Principal:
     role: str
 
 
+LOCAL_PREFIX: Final = "local:"
+"""How names of operating-system users begin; no user of the auth file has such a name."""
+
 ANONYMOUS: Final = Principal("anonymous", "none")
 """A caller without credentials, or with wrong ones."""
 SYSTEM: Final = Principal("system", Role.SYSTEM)

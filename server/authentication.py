@@ -13,7 +13,7 @@ from domain.catalogue.identity import Authenticate, Authenticated
 from domain.catalogue.tool import Run
 from domain.errors import AuthenticationError
 from domain.events import AuthenticationFailed, AuthenticationSucceeded, Event, TokenIssued
-from domain.principal import Principal
+from domain.principal import LOCAL_PREFIX, Principal
 from domain.text import column_text
 
 _FREE_FAILURES: Final = 5
@@ -87,6 +87,19 @@ class Authenticator:
         if found.ends_s is not None and found.ends_s <= self._now_s():
             return None
         return Principal(found.principal.name, user.role)
+
+    def requester(self, name: str, role: str) -> Principal:
+        """Return whom a recorded name and role are under the rules in force.
+
+        Raises:
+            AuthenticationError: the user may not call any more.
+        """
+        users = self.rules.users
+        if user := users.get(name):
+            return Principal(name, user.role)
+        if users or not name.startswith(LOCAL_PREFIX):
+            raise AuthenticationError("who asked for it may not call any more")
+        return Principal(name, role)
 
     def delay_s(self, source: str) -> float:
         """Return how late a failed attempt from ``source`` is answered, from its failures in the last minute."""

@@ -1,5 +1,6 @@
 """The composition root: the one place that knows which adapter stands behind which port."""
 
+import asyncio
 import logging
 import os
 import threading
@@ -16,10 +17,12 @@ from adapters.auth_store import AuthStore, load_auth_secret
 from adapters.identity import local_principal
 from adapters.key_file import key_file, take_over
 from adapters.sealing import KEY_LOST_FOR_GOOD, AesSealer, decode_key, load_sealing_key
+from adapters.store.deferred import command_state
 from adapters.store.event_store import SqlEventStore, newest_key_id
 from adapters.store.location import Location
 from domain.access.auth_file import AuthFile
 from domain.catalogue import CATALOGUE
+from domain.catalogue.approvals import Approvals
 from domain.catalogue.audit import AuditTrail
 from domain.catalogue.containers import Containers
 from domain.catalogue.identity import Identity
@@ -29,9 +32,12 @@ from domain.catalogue.system import Images, System
 from domain.catalogue.tool import Catalogue
 from domain.errors import DockerMcpError, LogUnavailableError, SealingKeyError
 from domain.events import Event, NewEvent, PolicyLoaded, ServerStarted, ServerStopped, event_of
+from domain.objects import ObjectState
 from domain.policy import Host, Narrowing, Policy
 from domain.ports import Observer
 from domain.principal import ANONYMOUS, SYSTEM, Principal
+from server.approvals import ApprovalDesk
+from server.approved import ApprovedCommands
 from server.authentication import Authenticator
 from server.callers import Callers
 from server.dispatcher import Dispatcher
@@ -45,6 +51,8 @@ from server.workers import Workers
 
 _BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".auth-secret", ".executors")
 _LOG_WORKERS: Final = 4
+_TRAIL_WORKERS: Final = 64
+"""Who waits for an outcome keeps one of these asleep."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +70,12 @@ def now_ms() -> int:
 class DockerAdapters:
     """The adapters of one engine. Docker's client is imported when the first of them is needed."""
 
-    def __init__(self, settings: Settings, recorded_stacks: Callable[[], Any]) -> None:
+    def __init__(
+        self, settings: Settings, recorded_stacks: Callable[[], Any], command: Callable[[str], ObjectState]
+    ) -> None:
         self._settings = settings
         self._recorded_stacks = recorded_stacks
+        self._command = command
 
     @cached_property
     def engine(self) -> Any:
@@ -87,7 +98,7 @@ class DockerAdapters:
         from adapters.compose.observe import observe_stack
         from adapters.docker.engine import EngineObserver
 
-        return EngineObserver(self.engine, observe_stack)
+        return EngineObserver(self.engine, observe_stack, self._command)
 
     @cached_property
     def images(self) -> Any:
@@ -156,6 +167,8 @@ class Application:
         self._catalogue = catalogue
         self.transport = transport
         self._started = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._background: list[asyncio.Task[None]] = []
         self.executor = new_id()
         self.principal = local_principal(settings.DOCKER_MCP_STDIO_ROLE)
         location = Location.parse(settings.database_url)
@@ -164,9 +177,12 @@ class Application:
         self._rules = self.auth.load()
         self._policy = self._policy_of(self._rules)
         self.store = SqlEventStore(location, now_ms, self.executor, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
-        self.docker = DockerAdapters(settings, lambda: self._recorded_stacks)
+        self.docker = DockerAdapters(
+            settings, lambda: self._recorded_stacks, partial(command_state, self.store.read_stream)
+        )
         self._engine_workers = Workers("engine", settings.DOCKER_MCP_ENGINE_WORKERS)
         self._log_workers = Workers("log", _LOG_WORKERS)
+        self._trail_workers = Workers("trail", _TRAIL_WORKERS)
         self.journal = Journal(self.store, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
         self.recovery = Recovery(
             catalogue,
@@ -177,6 +193,7 @@ class Application:
             self._log_workers,
             now_ms,
             new_id,
+            self._go_on,
         )
         projector = Projector(
             self._ports(more_ports or {}),
@@ -184,6 +201,8 @@ class Application:
             self.journal,
             now_ms,
             self.executor,
+            settings.DOCKER_MCP_WAITING_LIMIT,
+            self._count_waiting,
             self.recovery.watch,
         )
         self.authenticator = Authenticator(
@@ -192,15 +211,28 @@ class Application:
             settings.DOCKER_MCP_TOKEN_LIFETIME_S,
             lambda event, principal: self._note("auth", event, principal or ANONYMOUS),
         )
+        sealer = sealer or sealer_of(settings, location)
         self.dispatcher = Dispatcher(
             catalogue,
             self.policy,
             self.journal,
             projector,
-            sealer or sealer_of(settings, location),
+            sealer,
             new_id,
             self.executor,
             settings.DOCKER_MCP_QUEUE_LIMIT,
+        )
+        self.approvals = ApprovalDesk(self.store, now_ms, new_id, self._go_on_from_any_thread)
+        self.approved = ApprovedCommands(
+            catalogue,
+            self.store,
+            self.journal,
+            sealer,
+            self.dispatcher,
+            projector,
+            self._log_workers,
+            new_id,
+            self.authenticator.requester,
         )
 
     def policy(self) -> Policy:
@@ -214,6 +246,16 @@ class Application:
         """Return what tells who makes a request; ``local`` acts where there are no users."""
         return Callers(self.authenticator, local, self.settings.token if self.transport == "stdio" else None)
 
+    def open(self) -> None:
+        """Open the log, for calls from the event loop that runs.
+
+        Raises:
+            ConfigurationError: if the database is not one that this version may write.
+            LogUnavailableError: it cannot be written now.
+        """
+        self._loop = asyncio.get_running_loop()
+        self.store.check()
+
     async def start(self) -> None:
         """Open the log, record the start, and look after commands that a dead process left open.
 
@@ -223,7 +265,7 @@ class Application:
             ConfigurationError: if the database is not one that this version may write.
         """
         try:
-            self.store.check()
+            self.open()
             digest = self.settings.digest()
             started = ServerStarted(version=VERSION, transport=self.transport, settings_digest=digest)
             loaded = PolicyLoaded(policy_digest=self._policy.digest)
@@ -233,6 +275,7 @@ class Application:
             logger.error("%s", error.describe())
         self._started = True
         self.recovery.start()
+        self._background.append(asyncio.create_task(self.approvals.keep_expiring(self._log_workers)))
         threading.Thread(target=self._meet_docker, name="docker-hello", daemon=True).start()
 
     async def stop(self, reason: str) -> bool:
@@ -241,6 +284,8 @@ class Application:
         Returns whether everything ended in good order; if not, the next start settles the rest.
         """
         self.recovery.stop()
+        for task in self._background:
+            task.cancel()
         unfinished = await self.dispatcher.close(self.settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
         unrecorded = await self.journal.flush(1.0)
         in_order = not unfinished and not unrecorded
@@ -253,6 +298,7 @@ class Application:
         self.docker.close()
         self._engine_workers.abandon()
         self._log_workers.abandon()
+        self._trail_workers.abandon()
         return in_order
 
     async def problems(self) -> dict[str, str]:
@@ -280,8 +326,9 @@ class Application:
             Stacks: Bound(lambda: docker.stacks, self._engine_workers),
             Images: Bound(lambda: docker.images, self._engine_workers),
             System: Bound(lambda: docker.system, self._engine_workers),
-            AuditTrail: Bound(lambda: self._audit_trail, self._log_workers),
+            AuditTrail: Bound(lambda: self._audit_trail, self._trail_workers),
             Identity: Bound(lambda: self.authenticator, self._log_workers),
+            Approvals: Bound(lambda: self.approvals, self._log_workers),
         }
         return ports | {port: Bound(partial(_itself, adapter), self._engine_workers) for port, adapter in more.items()}
 
@@ -289,13 +336,23 @@ class Application:
     def _audit_trail(self) -> AuditTrail:
         from adapters.store.audit_trail import SqlAuditTrail
 
-        return SqlAuditTrail(self.store.reader)
+        return SqlAuditTrail(self.store.reader, lambda: self.journal.health.closing)
 
     @cached_property
     def _recorded_stacks(self) -> Any:
         from adapters.store.recorded_stacks import SqlRecordedStacks
 
         return SqlRecordedStacks(self.store.reader)
+
+    async def _count_waiting(self) -> int:
+        return await self._log_workers.run(self.approvals.count)
+
+    def _go_on(self, command_id: str) -> None:
+        self.approved.start(command_id)
+
+    def _go_on_from_any_thread(self, command_id: str) -> None:
+        assert self._loop is not None  # noqa: S101 (decisions come from calls, and calls from the loop)
+        self._loop.call_soon_threadsafe(self._go_on, command_id)
 
     def _meet_docker(self) -> None:
         """Learn what the first call would wait for: the engine's id, recorded with every execution, and Compose."""

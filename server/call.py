@@ -53,7 +53,8 @@ class Job:
     """A command that the policy allows, while it is carried out.
 
     ``recorded`` is its stream as far as the log holds it, None while the log holds nothing of it. ``judge`` is there
-    when the policy has to see the objects first.
+    when the policy has to see the objects first. ``approved_for`` holds the objects that somebody has approved the
+    command for, None if nobody had to.
     """
 
     tool: AnyTool
@@ -65,6 +66,7 @@ class Job:
     policy_digest: str
     plan: Plan | None = None
     judge: Judge | None = None
+    approved_for: Sequence[ObjectState] | None = None
     recorded: CommandStream | None = None
     decided: Sequence[NewEvent] = ()
     cancel_requested: bool = False

@@ -1,11 +1,11 @@
 """Takes a call: records it, decides, and hands what is allowed to the projector. Nothing runs unrecorded."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from domain.canonical import JSON, NotCanonicalError, canonical_json
-from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Effect, Surface
+from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Surface
 from domain.command_stream import CommandContext, CommandStream
 from domain.errors import (
     ArgumentsTooLargeError,
@@ -18,15 +18,14 @@ from domain.errors import (
     ShuttingDownError,
 )
 from domain.events import CommandReceived, CommandRejected, NewEvent
-from domain.host_safety.asks import Ask
-from domain.objects import ObjectState, column_name
-from domain.policy import Decision, Policy, Touched, Verdict
+from domain.policy import Decision, Policy, Verdict
 from domain.ports import Envelope, NewId, Sealer
 from domain.principal import ANONYMOUS, Principal
 from domain.secrets import DataKey, argument_tree, clear
 from domain.text import column_text, optional_column_text
 from domain.token_shapes import masked
-from server.call import Answer, Caller, Job, Sight
+from server.call import Answer, Caller, Job
+from server.decision import first_decision, sight_of
 from server.journal import Journal
 from server.outcome import decision_event
 from server.projector import Projector
@@ -81,22 +80,19 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 (also such a call is recorded)
             return await self._reject(command_id, tool_name, arguments, caller, unexpected(error, tool_name))
         policy = self._policy()
-        effect = tool.effect_of(command)
         job = Job(
             tool=tool,
             command=command,
             summary=received.summary,
             stream=self._stream(command_id, tool.name, caller, tool.object_name(command)),
             caller=caller,
-            sight=_sight(policy, caller.principal, tool, effect),
+            sight=sight_of(policy, caller.principal, tool, tool.effect_of(command)),
             policy_digest=policy.digest,
         )
-        decision = self._decide(policy, job, effect)
+        decision = first_decision(policy, job)
         if decision.verdict is Verdict.DENY:
             return await self._deny(job, received, decision, envelope.data_key)
-        task = asyncio.create_task(self._carry_out(job, received, decision, envelope, policy))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task = self._run(self._carry_out(job, received, decision, envelope, policy))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -106,6 +102,10 @@ class Dispatcher:
     def offers(self, principal: Principal, tool: AnyTool) -> bool:
         """Return whether ``principal`` could ever call the tool."""
         return tool.open_to_all or (principal != ANONYMOUS and self._policy().offers(principal, tool.name, tool.effect))
+
+    async def carry_out_approved(self, job: Job) -> Answer:
+        """Carry out a recorded job that somebody has approved, if the rules still allow it. Takes part in the grace."""
+        return await asyncio.shield(self._run(self._carry_out_approved(job)))
 
     async def reject(self, name: str, arguments: object, caller: Caller, error: DockerMcpError) -> Answer:
         """Record a call that was refused before it got the form of a call."""
@@ -126,31 +126,6 @@ class Dispatcher:
         _, unfinished = await asyncio.wait(self._running, timeout=max(0, self._grace_ends - now))
         return len(unfinished)
 
-    def _decide(self, policy: Policy, job: Job, effect: Effect) -> Decision:
-        """Return what the policy says before Docker is looked at; a verdict that needs the objects comes later."""
-        tool, principal = job.tool, job.caller.principal
-        if tool.open_to_all:
-            return Decision(Verdict.ALLOW, "open-to-all", "everybody may")
-        if principal == ANONYMOUS:
-            return Decision(Verdict.DENY, "unauthenticated", "credentials are missing or not valid")
-        needs_a_look = bool(tool.targets or tool.prepare or tool.uses(job.command))
-        known = None if needs_a_look else self._touched(job, ())
-        decision = policy.decide(principal, tool.name, effect, known)
-        if not tool.prepare and decision.verdict is not Verdict.DENY:
-            decision = policy.host_denial(tool.asks(job.command, None)) or decision
-        if decision.verdict is Verdict.OPEN:
-            job.judge = lambda pinned: policy.decide(principal, tool.name, effect, self._touched(job, pinned))
-        return decision
-
-    @staticmethod
-    def _touched(job: Job, pinned: Sequence[ObjectState]) -> list[Touched]:
-        """Return the objects of a command as rules see them: those found, else as the caller names them."""
-        tool, command = job.tool, job.command
-        found = [Touched(column_name(state.kind, state.name), state.labels) for state in pinned]
-        named = [each for each in (tool.creates, tool.about, *(() if pinned else tool.targets)) if each]
-        labels = (getattr(command, "labels", None) or {}) if tool.creates else {}
-        return found + [Touched(column_name(each.kind, getattr(command, each.field) or ""), labels) for each in named]
-
     async def _carry_out(
         self, job: Job, received: CommandReceived, decision: Decision, envelope: Envelope, policy: Policy
     ) -> Answer:
@@ -162,9 +137,30 @@ class Dispatcher:
             events, data_key = planned, None if data_key else envelope.data_key
             if denial := policy.host_denial(job.tool.asks(job.command, job.plan)):
                 return await self._record_denial(job, events, denial, data_key)
+        if decision.verdict is Verdict.DEFER:
+            return await self._projector.defer(job, events, data_key, decision)
         if not job.judge:
             events.append(job.stream.add(decision_event(job, decision)))
         return await self._projector.run(job, events, data_key)
+
+    def _run(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def _carry_out_approved(self, job: Job) -> Answer:
+        policy, principal = self._policy(), job.caller.principal
+        job.policy_digest = policy.digest
+        job.sight = sight_of(policy, principal, job.tool, job.tool.effect_of(job.command))
+        decision = first_decision(policy, job)
+        if decision.verdict is not Verdict.DENY and job.plan:
+            decision = policy.host_denial(job.tool.asks(job.command, job.plan)) or decision
+        if decision.verdict is Verdict.DENY:
+            return await self._record_denial(job, [], decision, None)
+        return await self._projector.run(
+            job, [] if job.judge else [job.stream.add(decision_event(job, decision))], None
+        )
 
     async def _deny(self, job: Job, received: CommandReceived, decision: Decision, data_key: DataKey | None) -> Answer:
         return await self._record_denial(job, [job.stream.add(received)], decision, data_key)
@@ -253,11 +249,3 @@ class Dispatcher:
             raise ShuttingDownError
         if len(self._running) >= self._queue_limit:
             raise OverloadedError
-
-
-def _sight(policy: Policy, principal: Principal, tool: AnyTool, effect: Effect) -> Sight:
-    def check_host(asks: Iterable[Ask]) -> None:
-        if denial := policy.host_denial(asks):
-            raise DeniedError(denial.reason)
-
-    return Sight(policy.sight(principal, tool.name, effect), policy.sees_all_records(principal), check_host)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from domain.canonical import JSON
 from domain.catalogue.tool import Effect, Plan, Result, Run
 from domain.errors import DockerMcpError, EngineError, NotFoundError
 from domain.objects import Kind, ObjectRef, ObjectState
@@ -50,7 +51,11 @@ class EffectRunner:
         Raises:
             DockerMcpError: if its arguments do not allow that.
         """
-        return await self._workers(job).run(lambda: self._prepare(job))
+        return await self._workers(job).run(lambda: self._planned(job, job.tool.prepare))
+
+    async def restore(self, job: Job, tree: JSON) -> Plan:
+        """Return what the command will do from what was recorded of it."""
+        return await self._workers(job).run(lambda: self._planned(job, job.tool.restore, tree))
 
     async def pin(self, job: Job) -> tuple[ObjectState, ...]:
         """Return the objects that the command's arguments name.
@@ -86,10 +91,10 @@ class EffectRunner:
                 states.append(ObjectState(kind=kind, id="", name=name))
         return tuple(states)
 
-    def _prepare(self, job: Job) -> Plan:
+    def _planned(self, job: Job, method: Callable[..., Plan] | None, *record: JSON) -> Plan:
         try:
             adapter = self._ports[job.tool.port].adapter()
-            plan: Plan = getattr(adapter, job.tool.prepare.__name__)(job.command)  # type: ignore[union-attr]
+            plan: Plan = getattr(adapter, method.__name__)(job.command, *record)  # type: ignore[union-attr]
         except DockerMcpError:
             raise
         except Exception as error:
@@ -123,12 +128,14 @@ class EffectRunner:
             run = Run(
                 command_id=job.command_id,
                 principal=job.stream.context.principal,
+                role=job.stream.context.role,
                 pinned=pinned,
                 plan=job.plan,
                 may_see=job.sight.may_see,
                 sees_all_records=job.sight.all_records,
                 check_host=job.sight.check_host,
                 progress=progress,
+                given_up=lambda: job.cancel_requested,
                 before_change=before_change,
             )
             adapter = self._ports[job.tool.port].adapter()

@@ -5,10 +5,14 @@ The literature calls this a reactor; the product keeps the word projector.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from domain.catalogue.tool import Effect
+from domain.canonical import JSON
+from domain.catalogue.approvals import Deferred
+from domain.catalogue.tool import Effect, Plan
+from domain.chain import timestamp
 from domain.errors import (
     CancelledCallError,
     ConcurrentAppendError,
@@ -20,6 +24,7 @@ from domain.errors import (
 )
 from domain.events import (
     CommandCancelled,
+    CommandDeferred,
     CommandFailed,
     CommandRejected,
     Event,
@@ -28,6 +33,7 @@ from domain.events import (
 )
 from domain.objects import ObjectState, column_name
 from domain.plan_record import plan_events
+from domain.policy import Decision, Verdict
 from domain.ports import Clock, Observer
 from domain.secrets import DataKey, Seal
 from domain.text import column_text
@@ -50,6 +56,8 @@ class Projector:
         journal: Journal,
         clock: Clock,
         executor: str,
+        waiting_limit: int,
+        count_waiting: Callable[[], Awaitable[int]],
         on_unknown: Callable[[str], None] = lambda _command_id: None,
     ) -> None:
         """Take what is needed.
@@ -60,12 +68,16 @@ class Projector:
             journal: records.
             clock: for ``not_after``.
             executor: the id of this process.
+            waiting_limit: commands that may wait for approval.
+            count_waiting: returns how many do.
             on_unknown: told the id of each command whose outcome nobody can tell yet.
         """
         self._effects = EffectRunner(ports, observer, clock)
         self._journal = journal
         self._clock = clock
         self._executor = executor
+        self._waiting_limit = waiting_limit
+        self._count_waiting = count_waiting
         self._on_unknown = on_unknown
         self._locks = KeyedLocks()
 
@@ -87,15 +99,64 @@ class Projector:
             return Answer(job.command_id, error=error)
         return [job.stream.add(event) for event in planned]
 
+    async def restore(self, job: Job, tree: JSON) -> Plan:
+        """Return the plan of a job again from its record, opened.
+
+        Raises:
+            DockerMcpError: if that is not possible any more.
+        """
+        return await self._effects.restore(job, tree)
+
     async def run(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Record ``events``, carry out the command and record its outcome; return what the caller may hear."""
         try:
             if not job.judge and (job.tool.effect is Effect.READ or not job.tool.targets):
                 return await self._run_at_once(job, events, data_key)
-            await self._record_before(job, events, data_key)
+            if events:
+                await self._record_before(job, events, data_key)
             return await self._run_on_targets(job)
         except (LogUnavailableError, ConcurrentAppendError) as error:
             return Answer(job.command_id, error=error)
+
+    async def defer(
+        self,
+        job: Job,
+        events: Sequence[NewEvent],
+        data_key: DataKey | None,
+        decision: Decision,
+        pinned: tuple[ObjectState, ...] = (),
+    ) -> Answer:
+        """Record ``events`` and that the command waits for approval; return what tells the caller so."""
+        try:
+            if await self._count_waiting() >= self._waiting_limit:
+                why = f"{self._waiting_limit} commands wait for approval already"
+                return await self._deny(job, events, data_key, Decision(Verdict.DENY, decision.rule, why))
+            return await self._defer(job, events, data_key, decision, pinned)
+        except (LogUnavailableError, ConcurrentAppendError) as error:
+            return Answer(job.command_id, error=error)
+
+    async def _defer(
+        self,
+        job: Job,
+        events: Sequence[NewEvent],
+        data_key: DataKey | None,
+        decision: Decision,
+        pinned: tuple[ObjectState, ...],
+    ) -> Answer:
+        assert decision.approval is not None  # noqa: S101 (the policy defers by a rule)
+        rule = decision.approval
+        deferred = CommandDeferred(
+            summary=job.summary,
+            rule=decision.rule,
+            policy_digest=job.policy_digest,
+            approvers=tuple(rule.approvers),
+            expires_at_ms=self._clock() + rule.expires_s * 1000,
+            pinned=pinned,
+        )
+        await self._record_before(job, [*events, job.stream.add(deferred)], data_key)
+        expires_at = timestamp(deferred.expires_at_ms)
+        told = Deferred(command_id=job.command_id, approvers=list(rule.approvers), expires_at=expires_at)
+        return Answer(job.command_id, told)
 
     async def _run_at_once(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Nothing has to be looked up first, so that one append holds all that precedes the effect."""
@@ -129,7 +190,7 @@ class Projector:
             pinned = await self._effects.pin(job)
             used = await self._effects.used(job) if job.judge else ()
         except DockerMcpError as error:
-            if denial := await self._judged(job, ()):
+            if denial := await self._judged(job, (), nothing_found=True):
                 return denial
             await self._start(job, ())
             return await self._record(job, Happened(error=error))
@@ -141,21 +202,38 @@ class Projector:
                 return await self._cancel(job, (), None)
             if waited:  # what was seen before waiting may be the state before another command
                 pinned = await self._effects.look_again(job, pinned)
-            if denial := await self._judged(job, (*pinned, *used)):
-                return denial
+            if answer := await self._judged(job, pinned, used):
+                return answer
             await self._start(job, pinned)
             return await self._apply(job, pinned)
 
-    async def _judged(self, job: Job, pinned: Sequence[ObjectState]) -> Answer | None:
-        """Let the policy see the objects, if it has to; return the denial, or None if the command may go on."""
+    async def _judged(
+        self,
+        job: Job,
+        pinned: tuple[ObjectState, ...],
+        used: tuple[ObjectState, ...] = (),
+        *,
+        nothing_found: bool = False,
+    ) -> Answer | None:
+        """Let the policy see the objects, if it has to; return None if the command may go on, else its answer.
+
+        A command that found nothing to act on is not deferred: it fails anyway.
+        """
         if job.judge is None:
             return None
-        decision = job.judge(pinned)
-        event = decision_event(job, decision)
+        decision = job.judge((*pinned, *used))
+        if decision.verdict is Verdict.DEFER and nothing_found:
+            decision = replace(decision, verdict=Verdict.ALLOW)
+        if decision.verdict is Verdict.DEFER:
+            return await self.defer(job, [], None, decision, pinned)
         if decision.allowed:
-            job.decided = [job.stream.add(event)]
+            job.decided = [job.stream.add(decision_event(job, decision))]
             return None
-        await self._record_before(job, [job.stream.add(event)], None)
+        return await self._deny(job, [], None, decision)
+
+    async def _deny(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None, decision: Decision) -> Answer:
+        denied = job.stream.add(decision_event(job, decision))
+        await self._record_before(job, [*events, denied], data_key)
         return Answer(job.command_id, error=DeniedError(decision.reason))
 
     async def _start(self, job: Job, pinned: tuple[ObjectState, ...]) -> None:

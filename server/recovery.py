@@ -15,6 +15,7 @@ from domain.catalogue.tool import AnyTool, Catalogue, Effect
 from domain.command_stream import CommandStream
 from domain.errors import ConcurrentAppendError, ConfigurationError, EngineError, LogUnavailableError
 from domain.events import (
+    CommandApproved,
     CommandCancelled,
     CommandFailed,
     CommandReceived,
@@ -25,6 +26,7 @@ from domain.events import (
     RecordedEvent,
     decode,
 )
+from domain.lifecycle import Status
 from domain.ports import Clock, EventStore, Executors, NewId, Observer
 from server.journal import Journal
 from server.workers import Workers
@@ -48,7 +50,9 @@ class Recovery:
         workers: Workers,
         clock: Clock,
         new_id: NewId,
+        go_on: Callable[[str], object],
     ) -> None:
+        """Take what is needed; ``go_on`` has a command carried out that was approved and not started."""
         self._catalogue = catalogue
         self._store = store
         self._journal = journal
@@ -57,6 +61,7 @@ class Recovery:
         self._workers = workers
         self._clock = clock
         self._new_id = new_id
+        self._go_on = go_on
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -86,6 +91,8 @@ class Recovery:
         dead: dict[str, bool] = {}
         for command in await self._patiently(self._store.open_commands):
             executor = command.executor
+            if command.status == Status.DEFERRED:
+                continue  # it waits for a person, not for a process
             if executor not in dead:
                 dead[executor] = not await self._patiently(partial(self._executors.is_alive, executor))
             if dead[executor]:
@@ -95,6 +102,9 @@ class Recovery:
         noticed_ms = self._clock()
         events: list[RecordedEvent] = await self._patiently(lambda: self._store.read_stream(command_id))
         stream = CommandStream.resume(events, self._new_id)
+        if stream.last_type == CommandApproved.type:
+            self._go_on(command_id)
+            return
         ending = await self._ending(events, noticed_ms)
         if ending is None or (ending.type == stream.last_type):
             return
@@ -123,6 +133,7 @@ class Recovery:
     def _look(self, tool: AnyTool, command_id: str, received: CommandReceived, execution: ExecutionStarted) -> Evidence:
         observer = self._observer()
         return Evidence(
+            command_id=command_id,
             arguments=received.arguments or {},
             before=execution.pinned,
             now=tuple(observer.observe(state.ref) for state in execution.pinned),

@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     DOCKER_MCP_QUEUE_LIMIT: Annotated[
         int, Field(ge=1, le=100_000, description="Calls that may be in progress; one more is refused as overloaded.")
     ] = 256
+    DOCKER_MCP_WAITING_LIMIT: Annotated[
+        int, Field(ge=1, le=10_000, description="Commands that may wait for approval; one more is denied.")
+    ] = 200
     DOCKER_MCP_SHUTDOWN_GRACE_S: Annotated[
         float, Field(ge=0, le=300, description="Seconds that running commands get to finish when the server stops.")
     ] = 8.0

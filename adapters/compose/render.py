@@ -1,7 +1,6 @@
 """From a Compose file to what is deployed: checked by us, rendered by Compose with nothing to read, checked again."""
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -55,12 +54,13 @@ class Renderer:
         check_size(tree)
         check_values(tree, _RELATIVE)
         model = StackModel(project, tree)
-        return StackModel(project, tree, self._hashes(model)) if with_hashes else model
+        return self.with_hashes(model) if with_hashes else model
 
-    def _hashes(self, model: StackModel) -> Mapping[str, str]:
+    def with_hashes(self, model: StackModel) -> StackModel:
+        """Return the model with Compose's own hash of each service."""
         finished = self._compose(model.project, model.text, "config", "--hash", "*")
         lines = (line.split() for line in finished.output.decode().splitlines())
-        return {words[0]: words[1] for words in lines if len(words) == 2}
+        return StackModel(model.project, model.tree, {words[0]: words[1] for words in lines if len(words) == 2})
 
     def _compose(self, project: str, stdin: bytes, *arguments: str) -> Finished:
         return self._runner.run(

@@ -29,6 +29,7 @@ from adapters.docker.describe import exit_code_of, name_of, row
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained, explained_after_change
 from adapters.docker.images import DockerImages
+from domain.canonical import JSON
 from domain.catalogue.stack_results import (
     ServiceChange,
     StackChanged,
@@ -86,6 +87,9 @@ class ComposeStacks:
 
     def plan(self, command: DeployCompose) -> StackModel:
         return self._renderer.model(command.project_name, command.compose_yaml)
+
+    def planned(self, command: DeployCompose, tree: JSON) -> StackModel:
+        return self._renderer.with_hashes(StackModel(command.project_name, tree))
 
     def deploy(self, command: DeployCompose, run: Run) -> StackChanged:
         model = run.plan

@@ -133,10 +133,12 @@ class Engine:
 
 
 class EngineObserver:
-    """Looks at containers, networks, images and stacks. Satisfies ``domain.ports.Observer``."""
+    """Looks at containers, networks, images, stacks and commands. Satisfies ``domain.ports.Observer``."""
 
-    def __init__(self, engine: Engine, stack: Callable[[Engine, str], ObjectState]) -> None:
-        """Take the engine, and what looks at a stack by its name."""
+    def __init__(
+        self, engine: Engine, stack: Callable[[Engine, str], ObjectState], command: Callable[[str], ObjectState]
+    ) -> None:
+        """Take the engine, what looks at a stack by its name, and what looks at a command by its id."""
         self._engine = engine
         self._look: dict[Kind, Callable[[str], ObjectState]] = {
             Kind.CONTAINER: self._container,
@@ -144,6 +146,7 @@ class EngineObserver:
             Kind.IMAGE: self._image,
             Kind.STACK: partial(stack, engine),
             Kind.VOLUME: self._volume,
+            Kind.COMMAND: command,
         }
 
     def engine_id(self) -> str | None:

@@ -1,6 +1,7 @@
 """Answers to "who did what": reads the log through its view ``audit_trail``."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Row, Table, Text, func, select
@@ -12,8 +13,12 @@ from domain.catalogue.tool import Run
 from domain.chain import timestamp
 from domain.errors import NotFoundError
 from domain.events import CommandPlanned, RecordedEvent, decode
+from domain.lifecycle import FINAL
 from domain.plan_record import recorded_plan
 from domain.secrets import hide_sealed
+
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 1.0
 
 AUDIT_TRAIL: Final = Table(
     "audit_trail",
@@ -29,10 +34,24 @@ AUDIT_TRAIL: Final = Table(
 class SqlAuditTrail:
     """Satisfies ``domain.catalogue.audit.AuditTrail``."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, closing: Callable[[], bool] = lambda: False) -> None:
+        """Take the log, and what tells that nobody shall wait any longer since the server stops."""
         self._reader = reader
+        self._closing = closing
 
     def command(self, command: GetCommand, run: Run) -> CommandStory:
+        story = self._story(command, run)
+        began, pause = time.monotonic(), _FIRST_PAUSE_S
+        while story.status not in FINAL and (waited := time.monotonic() - began) < command.wait:
+            if run.given_up() or self._closing():
+                break
+            run.progress(int(waited), command.wait, f"{story.tool}: {story.status}")
+            time.sleep(min(pause, command.wait - waited))
+            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+            story = self._story(command, run)
+        return story
+
+    def _story(self, command: GetCommand, run: Run) -> CommandStory:
         events = self._reader.stream(command.command_id)
         hidden = not run.sees_all_records and any(event.principal != run.principal for event in events)
         if not events or events[0].tool is None or hidden:

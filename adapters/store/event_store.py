@@ -66,6 +66,9 @@ class SqlEventStore:
     def open_commands(self) -> list[OpenCommand]:
         return self.reader.open_commands()
 
+    def data_key(self, command_id: str) -> DataKey | None:
+        return self.reader.data_key(command_id)
+
     @cached_property
     def reader(self) -> "Reader":
         """The read side. SQLAlchemy is imported at the first question, not at start."""

@@ -13,6 +13,7 @@ from adapters.store.location import Location
 from domain.errors import LogUnavailableError
 from domain.events import RecordedEvent
 from domain.ports import OpenCommand
+from domain.secrets import DataKey
 
 EVENT: Final = SQLModel.metadata.tables["event"]
 OPEN_COMMAND: Final = SQLModel.metadata.tables["open_command"]
@@ -47,6 +48,10 @@ class Reader:
     def open_commands(self) -> list[OpenCommand]:
         rows = self.rows(select(OPEN_COMMAND).order_by(OPEN_COMMAND.c.position))
         return [OpenCommand(**row._mapping) for row in rows]
+
+    def data_key(self, command_id: str) -> DataKey | None:
+        rows = self.rows(select(DATA_KEY).where(DATA_KEY.c.command_id == command_id))
+        return DataKey(**rows[0]._mapping) if rows else None
 
     def rows(self, query: Executable) -> Sequence[Row[Any]]:
         """Return what ``query`` selects."""

@@ -20,6 +20,8 @@ UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@-]{1,64}$")]
 RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=160)]
 
+CHANGES: Final = (Effect.CREATE, Effect.MUTATE, Effect.DESTROY)
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -69,6 +71,22 @@ class RoleRules(_Section):
     audit: Literal["own", "all"] = Field(default="own", description="Whose records the role sees in the audit trail.")
 
 
+class ApprovalRule(Rule):
+    """Which changes wait until somebody else approves them: one of its objects fits, if the rule names any."""
+
+    effects: list[Literal[Effect.CREATE, Effect.MUTATE, Effect.DESTROY]] = Field(  # type: ignore[assignment]
+        default=list(CHANGES), description="What the call does: create, mutate, destroy; reads never wait."
+    )
+    roles: list[Pattern] = Field(default=["*"], description="Whose calls wait.")
+    approvers: list[RoleName] = Field(default=["admin"], min_length=1, description="Roles that may approve them.")
+    expires_s: int = Field(
+        default=3600, ge=60, le=2_592_000, description="Seconds after which nobody can approve the call any more."
+    )
+
+    def fits_caller(self, role: str) -> bool:
+        return any(fnmatchcase(role, pattern) for pattern in self.roles)
+
+
 class AutoApprove(_Section):
     """What client configurations mark as safe to call without asking a person. It permits nothing here."""
 
@@ -88,6 +106,7 @@ class AuthFile(_Section):
     users: dict[UserName, User] = {}
     roles: dict[RoleName, RoleRules] = Field(default={}, description="Besides `admin` and `user`, or instead of them.")
     host_safety: HostSafety = HostSafety()
+    approvals: list[ApprovalRule] = Field(default=[], description="Changes that wait until somebody else approves.")
     auto_approve: AutoApprove = AutoApprove()
 
     def role(self, name: str) -> RoleRules | None:
@@ -130,6 +149,11 @@ def _contradictions(read: AuthFile) -> list[tuple[tuple[str | int, ...], str]]:
         (("users", name, "role"), f"no such role; roles: {', '.join(sorted(known))}")
         for name, user in read.users.items()
         if user.role not in known
+    ]
+    problems += [
+        (("approvals", number, "approvers"), f"no such role; roles: {', '.join(sorted(known))}")
+        for number, rule in enumerate(read.approvals)
+        if not known.issuperset(rule.approvers)
     ]
     if Role.SYSTEM in read.roles:
         problems.append((("roles", Role.SYSTEM), "the server's own role cannot be defined"))

@@ -1,8 +1,18 @@
 """The tools and prompts of the product."""
 
-from domain.catalogue import audit, containers, identity, networks, stacks, system
+from domain.catalogue import approvals, audit, containers, identity, networks, stacks, system
 from domain.catalogue.tool import Catalogue
 
-CATALOGUE = Catalogue((*containers.TOOLS, *networks.TOOLS, *stacks.TOOLS, *system.TOOLS, *audit.TOOLS, *identity.TOOLS))
+CATALOGUE = Catalogue(
+    (
+        *containers.TOOLS,
+        *networks.TOOLS,
+        *stacks.TOOLS,
+        *system.TOOLS,
+        *audit.TOOLS,
+        *approvals.TOOLS,
+        *identity.TOOLS,
+    )
+)
 
 __all__ = ["CATALOGUE", "Catalogue"]

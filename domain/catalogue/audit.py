@@ -1,6 +1,6 @@
 """Tools and prompts that read the log: what became of a command, and who did what."""
 
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -18,14 +18,21 @@ def _known_status(text: str) -> str:
     return status
 
 
+MOST_WAIT_S: Final = 600
+"""Seconds that a caller may wait for an outcome."""
+
 CommandId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 ColumnText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class GetCommand(Command):
-    """Show what became of a command: status, outcome and events. Use it after a timeout or lost answer."""
+    """Show what became of a command: status, outcome and events. Use it after a timeout or lost answer.
+
+    `wait` seconds for its outcome if it has none yet.
+    """
 
     command_id: CommandId
+    wait: Annotated[int, Field(ge=0, le=MOST_WAIT_S)] = 0
 
 
 class AuditLogs(PromptCommand):

@@ -18,6 +18,7 @@ class Evidence:
     """What is known of an interrupted command.
 
     Attributes:
+        command_id: the command's.
         arguments: as recorded, secrets sealed.
         before: the pinned objects as they were when the command started.
         now: the same objects as found now; None where the object is gone.
@@ -25,6 +26,7 @@ class Evidence:
         planned: the facts of the command's plan, if it has one.
     """
 
+    command_id: str = ""
     arguments: Mapping[str, JSON]
     before: tuple[ObjectState, ...]
     now: tuple[ObjectState | None, ...]
@@ -159,6 +161,15 @@ def pulled(evidence: Evidence) -> Verdict:
     if now is not None and now.id != before.id:
         return Verdict("yes", "the image has arrived", (now.ref,))
     return Verdict("no", "no other image has arrived under that name")
+
+
+@about_existing
+def decided(evidence: Evidence) -> Verdict:
+    """Judge by which command the decision about a deferred command came from."""
+    now = evidence.now[0]
+    if now is not None and now.facts.get("decision") == evidence.command_id:
+        return Verdict("yes", "the decision is recorded")
+    return Verdict("no", "the decision is not recorded")
 
 
 def _endpoint(evidence: Evidence, states: tuple[ObjectState | None, ...]) -> str | None:

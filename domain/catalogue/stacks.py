@@ -4,6 +4,7 @@ from typing import Annotated, Final, Protocol
 
 from pydantic import Field, StringConstraints
 
+from domain.canonical import JSON
 from domain.catalogue import recognise_stacks as recognise
 from domain.catalogue.containers import GraceSeconds
 from domain.catalogue.fields import Grep, LogBytes, Moment, Page, Tail
@@ -99,6 +100,7 @@ class Stacks(Protocol):
     """Carries out commands on stacks. Every method may block; each raises ``EngineError`` and its kinds."""
 
     def plan(self, command: DeployCompose) -> Plan: ...
+    def planned(self, command: DeployCompose, tree: JSON) -> Plan: ...
     def deploy(self, command: DeployCompose, run: Run) -> StackChanged: ...
     def stacks(self, command: ListStacks, run: Run) -> StackList: ...
     def services(self, command: ComposePs, run: Run) -> StackServices: ...
@@ -119,6 +121,7 @@ TOOLS = (
         port=Stacks,
         apply=Stacks.deploy,
         prepare=Stacks.plan,
+        restore=Stacks.planned,
         asks=lambda _command, plan: stack_asks(plan.tree) if isinstance(plan, StackModel) else (),
         effect=Effect.MUTATE,
         idempotent=True,

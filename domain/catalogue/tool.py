@@ -7,7 +7,7 @@ the row in the reference.
 
 import difflib
 import string
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -22,6 +22,7 @@ from domain.catalogue.recognise import Recogniser
 from domain.errors import InvalidArgumentsError, UnknownToolError
 from domain.host_safety.asks import Ask
 from domain.objects import Kind, ObjectRef, ObjectState, column_name
+from domain.principal import Principal
 from domain.secrets import Seal, revealing_fields
 from domain.text import column_text
 from domain.token_shapes import masked
@@ -31,7 +32,7 @@ UNKNOWN_TOOL: Final = "_unknown"
 
 _MOST_PROBLEMS: Final = 5
 _LONGEST_NAME: Final = 64
-_NOT_SHOWN: Final = frozenset({"maxItems", "maxLength", "maxProperties", "minLength", "pattern"})
+_NOT_SHOWN: Final = frozenset({"maxItems", "maxLength", "maxProperties", "maximum", "minLength", "minimum", "pattern"})
 
 
 class Effect(StrEnum):
@@ -110,6 +111,7 @@ class Run:
 
     command_id: str
     principal: str
+    role: str = ""
     pinned: tuple[ObjectState, ...] = ()
     plan: Plan | None = None
     progress: Callable[[int, int | None, str], None] = lambda _done, _total, _message: None
@@ -119,6 +121,8 @@ class Run:
     """Tells by name (``container/web``) and labels whether a list may show an object to the principal."""
     check_host: Callable[[Iterable[Ask]], None] = lambda _asks: None
     """Raises ``DeniedError`` if what is really sent to the engine asks too much of its host."""
+    given_up: Callable[[], bool] = lambda: False
+    """Tells whether the caller has cancelled the call."""
     sees_all_records: bool = True
     """Whether the audit trail may show the principal what others did."""
 
@@ -153,12 +157,15 @@ class Tool(Generic[P, C]):
         asks: what a command asks of the engine's host, for the rules of host safety.
         prepare: the method of ``port`` that works out what the command will do, without asking Docker for anything.
             Its plan is recorded before the command is decided; the errors it raises reject the command.
+        restore: the method of ``port`` that makes the plan again from its record, with what was sealed in it opened.
         summary: one line for the audit trail; ``{field}`` stands for an argument.
         targets: the arguments that name existing objects: resolved to ids before anything is changed.
         about: the argument that names the object of a tool that looks it up by itself.
         creates: the kind of object it makes, with the field that names it.
         destroys: tells of a command whether it destroys more than the tool's ``effect`` says.
         recognise: tells from observation whether an interrupted command took effect. None: it changes nothing.
+        judge: tells why a principal may not carry out a command on these objects, beyond what roles say; None: it may.
+        deferrable: an approval rule can make a change wait.
         only_looks: it asks the engine for nothing but lists and inspections, so that it may do so while its record is
             being written; what it sees is told only when the record is durable.
         limit_s: seconds after its start in which the command may send requests to the engine.
@@ -180,6 +187,9 @@ class Tool(Generic[P, C]):
     uses: Callable[[C], tuple[tuple[Kind, str], ...]] = lambda _command: ()
     asks: Callable[[C, Plan | None], Iterable[Ask]] = lambda _command, _plan: ()
     prepare: Callable[[P, C], Plan] | None = None
+    restore: Callable[[P, C, JSON], Plan] | None = None
+    judge: Callable[[Principal, Sequence[ObjectState]], str | None] | None = None
+    deferrable: bool = True
     destroys: Callable[[C], bool] = lambda _command: False
     recognise: Recogniser | None = None
     only_looks: bool = False
@@ -198,6 +208,8 @@ class Tool(Generic[P, C]):
             raise ValueError(f"{self.name}: summary or object name would show secret fields: {sorted(leaking)}")
         if (self.recognise is None) != (self.effect is Effect.READ):
             raise ValueError(f"{self.name}: exactly the tools that change something need a recogniser")
+        if (self.prepare is None) != (self.restore is None):
+            raise ValueError(f"{self.name}: a plan that is made can also be made again")
         if self.only_looks and self.effect is not Effect.READ:
             raise ValueError(f"{self.name}: a tool that changes something does more than look")
 
@@ -214,7 +226,7 @@ class Tool(Generic[P, C]):
 
     @cached_property
     def shown_schema(self) -> dict[str, Any]:
-        """The schema as agents are shown it: without limits of length and patterns, which cost tokens in every
+        """The schema as agents are shown it: without limits and patterns, which cost tokens in every
         conversation and are told when one is broken."""
         shown: dict[str, Any] = _without_limits(self.input_schema)
         return shown

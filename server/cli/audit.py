@@ -1,6 +1,7 @@
 """``docker-mcp audit``."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,7 +15,7 @@ from server.bootstrap import Application, sealer_of
 from server.call import Caller
 from server.settings import Settings
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     ("at", "TIME"),
     ("principal", "PRINCIPAL"),
     ("tool", "TOOL"),
@@ -55,11 +56,13 @@ def _sealer_of_a_reader(settings: Settings) -> AesSealer:
         return AesSealer(secrets.token_bytes(KEY_BYTES))
 
 
-def table(entries: list[dict[str, Any]]) -> str:
-    """Return audit entries as aligned columns; columns that are empty throughout are left out."""
-    shown = [(key, title) for key, title in _COLUMNS if any(entry.get(key) is not None for entry in entries)]
+def table(
+    entries: list[dict[str, Any]], columns: Sequence[tuple[str, str]] = COLUMNS, nothing: str = "no commands match"
+) -> str:
+    """Return entries as aligned columns; columns that are empty throughout are left out."""
+    shown = [(key, title) for key, title in columns if any(entry.get(key) is not None for entry in entries)]
     rows = [[title for _, title in shown]]
     rows += [[str(entry.get(key, "")) for key, _ in shown] for entry in entries]
     widths = [max(len(row[column]) for row in rows) for column in range(len(shown))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines) if entries else "no commands match"
+    return "\n".join(lines) if entries else nothing

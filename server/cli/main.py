@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
-from server.cli import users
+from server.cli import approvals, users
 from server.settings import Settings, load_settings
 from server.version import VERSION
 
@@ -100,6 +100,7 @@ def http(
 
 
 app.add_typer(users.app, name="user")
+app.add_typer(approvals.app, name="approvals")
 
 
 @app.command()

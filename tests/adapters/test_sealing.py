@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.key_file import keep_copy, lay_ready, take_over
-from adapters.sealing import AesSealer, UnsealError, load_sealing_key
-from domain.errors import ConfigurationError
+from adapters.sealing import AesSealer, load_sealing_key
+from domain.errors import ConfigurationError, UnsealError
 from domain.secrets import DataKey
 
 KEY = bytes(range(32))

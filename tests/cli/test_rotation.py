@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from adapters.key_file import key_file
-from adapters.sealing import AesSealer, UnsealError
+from adapters.sealing import AesSealer
 from adapters.store.location import Location
-from domain.errors import SealingKeyRotatedError
+from domain.errors import SealingKeyRotatedError, UnsealError
 from server.bootstrap import new_id, sealer_of
 from server.settings import Settings, load_settings
 from tests.cli.command import Variables, complaint, docker_mcp, environment, finding, log_at

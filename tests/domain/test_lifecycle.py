@@ -15,7 +15,7 @@ COMMAND_TYPES = sorted(name for name in EVENT_TYPES if name.startswith(("command
 ANY_TYPE = st.sampled_from([*sorted(EVENT_TYPES), "command.received ", "", "no.such.type"])
 
 # Written out a second time on purpose, from the design and not from the table.
-DECIDED = {
+ALLOWED_OR_NOT = {
     ("command.denied",),
     ("command.cancelled",),
     ("command.authorized", "command.cancelled"),
@@ -23,6 +23,13 @@ DECIDED = {
     ("command.authorized", "execution.started", "command.failed"),
     ("command.authorized", "execution.started", "command.unknown", "command.succeeded"),
     ("command.authorized", "execution.started", "command.unknown", "command.failed"),
+}
+DECIDED = {
+    *ALLOWED_OR_NOT,
+    ("command.deferred", "command.refused"),
+    ("command.deferred", "command.expired"),
+    ("command.deferred", "command.cancelled"),
+    *(("command.deferred", "command.approved", *rest) for rest in ALLOWED_OR_NOT),
 }
 LIVES = {
     ("command.received", "command.rejected"),

@@ -94,8 +94,11 @@ CALLS: Final[dict[str, dict[str, Any]]] = {
         "timeout": 3,
     },
     "system-info": {},
-    "get-command": {"command_id": "01970000-0000-7000-8000-000000000001"},
+    "get-command": {"command_id": "01970000-0000-7000-8000-000000000001", "wait": 30},
     "audit-logs": {"username": "admin", "tool_name": "create-container", "status": "success", "limit": 10},
+    "approvals-list": {"limit": 5},
+    "approvals-approve": {"command_id": "01970000-0000-7000-8000-000000000001", "comment": "as agreed"},
+    "approvals-refuse": {"command_id": "01970000-0000-7000-8000-000000000001", "comment": "not today"},
     "authenticate": {"username": "alice", "api_key": "dmk_not-a-real-key"},
 }
 

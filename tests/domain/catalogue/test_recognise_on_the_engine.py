@@ -12,6 +12,7 @@ from adapters.compose.observe import observe_stack
 from adapters.docker.engine import Engine, EngineObserver
 from domain.catalogue import recognise
 from domain.catalogue.recognise import Evidence, Recogniser
+from domain.errors import NotFoundError
 from domain.events import ExecutionStarted, decode
 from domain.objects import Kind, ObjectState
 
@@ -20,9 +21,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.promise("P5")]
 Name = Callable[..., str]
 
 
+def _no_command(command_id: str) -> ObjectState:
+    raise NotFoundError(command_id)
+
+
 @pytest.fixture(scope="module")
 def observer() -> EngineObserver:
-    return EngineObserver(Engine(os.environ, 60, 2), observe_stack)
+    return EngineObserver(Engine(os.environ, 60, 2), observe_stack, _no_command)
 
 
 class Watch:
