@@ -170,17 +170,18 @@ async def test_a_refused_command_is_never_carried_out(desk: Desk, container: str
 
 async def test_who_asked_learns_the_outcome_and_others_do_not(desk: Desk, container: str) -> None:
     command_id = await desk.deferred("carol", "remove-container", container_name=container, force=True)
-    told: list[tuple[int, int | None, str]] = []
-    carol = Caller(principal=Principal("carol", "operator"), transport="test", progress=lambda *step: told.append(step))
+    told: asyncio.Queue[tuple[int, int | None, str]] = asyncio.Queue()
+    carol = Caller(
+        principal=Principal("carol", "operator"), transport="test", progress=lambda *step: told.put_nowait(step)
+    )
     waiting = asyncio.create_task(
         desk.application.dispatcher.dispatch("get-command", {"command_id": command_id, "wait": WAIT_S}, carol)
     )
-    while not told:
-        await asyncio.sleep(0.02)
+    step = await told.get()
     await desk.call("alice", "approvals-approve", command_id=command_id)
     story = (await waiting).content()
     assert story["status"] == "success"
-    assert told[0][1:] == (WAIT_S, "remove-container: deferred")
+    assert step[1:] == (WAIT_S, "remove-container: deferred")
     assert await desk.refused("dave", "get-command", command_id) == "command_not_found"
 
 
@@ -207,7 +208,7 @@ async def test_a_command_that_nobody_approves_in_time_expires(
 ) -> None:
     command_id = await desk.deferred("carol", "remove-container", container_name=container, force=True)
     other = await desk.deferred("carol", "remove-container", container_name=container, force=True)
-    desk.application.approvals._clock = lambda: desk.events(other)[-1].payload()["expires_at_ms"]  # type: ignore[method-assign]
+    desk.application.approvals._clock = lambda: desk.events(other)[-1].payload()["expires_at_ms"]
 
     assert await desk.refused("alice", "approvals-approve", command_id) == "not_waiting"
     desk.application.approvals.expire()
