@@ -24,6 +24,7 @@ WRONG = {
     "DOCKER_MCP_ENGINE_TIMEOUT_S": (["", "0", "3601", "1.5"], ["at least 1", "at most 3600"]),
     "DOCKER_MCP_ENGINE_WORKERS": (["", "0", "257"], ["at least 1", "at most 256"]),
     "DOCKER_MCP_QUEUE_LIMIT": (["", "0", "100001"], ["at least 1", "at most 100000"]),
+    "DOCKER_MCP_WAITING_LIMIT": (["", "0", "10001"], ["at least 1", "at most 10000"]),
     "DOCKER_MCP_SHUTDOWN_GRACE_S": (["", "-1", "301", "nan"], ["at least 0", "at most 300"]),
 }
 CASES = [(name, value, allowed) for name, (values, allowed) in WRONG.items() for value in values if value]
