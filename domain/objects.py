@@ -1,5 +1,7 @@
 """Docker objects as the log names and describes them."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -30,6 +32,18 @@ class ObjectRef(BaseModel):
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """An object that a command touches or makes, as rules see it: ``container/web``, its labels, its parts.
+
+    A stack has parts: its containers, networks and volumes.
+    """
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple["Touched", ...] = ()
+
+
 class ObjectState(ObjectRef):
     """An object with the facts that tell one state from another, for example when it was last started.
 
@@ -39,10 +53,17 @@ class ObjectState(ObjectRef):
     facts: dict[str, JSON] = {}
     labels: Annotated[dict[str, str], Field(exclude=True)] = {}
     """For the policy; not recorded, since it may be long and its owner can read it from the object."""
+    parts: Annotated[tuple["Touched", ...], Field(exclude=True)] = ()
+    """For the policy, of a stack: all that stands of it; not recorded."""
 
     @property
     def ref(self) -> ObjectRef:
         return ObjectRef(kind=self.kind, id=self.id, name=self.name)
+
+
+def touched(state: ObjectState) -> Touched:
+    """Return an object as rules see it."""
+    return Touched(column_name(state.kind, state.name), state.labels, state.parts)
 
 
 def column_name(kind: Kind, name: str) -> str:

@@ -1,14 +1,16 @@
 """Decides whether a principal may carry out a command: allowed or denied."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from domain.access.auth_file import ApprovalRule, AuthFile, RoleRules, Rule
-from domain.catalogue.tool import Effect
+from domain.access.images import Image
+from domain.catalogue.tool import Effect, MaySee
 from domain.host_safety.asks import Ask
 from domain.host_safety.judge import judged
+from domain.objects import Touched
 from domain.principal import Principal
 
 _MOST_REASONS: Final = 5
@@ -23,14 +25,6 @@ class Verdict(StrEnum):
     """It depends on the objects, which are not known yet."""
     DEFER = "defer"
     """Allowed once somebody else has approved it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """An object that a command touches or makes, as rules see it: ``container/web`` and its labels."""
-
-    name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +58,6 @@ class Narrowing:
         return None
 
 
-MaySee = Callable[[str, Mapping[str, str]], bool]
-"""Tells by name (``container/web``) and labels whether an object may be shown."""
-
-
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the rules of host safety have to know of the engine's host.
@@ -97,6 +87,7 @@ class Policy:
         tool: str,
         effect: Effect,
         objects: Sequence[Touched] | None = None,
+        images: Sequence[str] | None = (),
         *,
         approved: bool = False,
     ) -> Decision:
@@ -107,6 +98,7 @@ class Policy:
             tool: the name of the tool or prompt.
             effect: what this call of it does.
             objects: what it touches; None if that is not known yet, then the verdict may be ``open``.
+            images: the images that it names; None if they are not known yet.
             approved: nobody else has to approve it, or somebody has.
         """
         if why := self._narrowing.refuses(tool, effect):
@@ -117,18 +109,26 @@ class Policy:
             return Decision(Verdict.DENY, name, f"role {principal.role} is not defined")
         allowing = [rule for rule in role.allow if rule.fits_call(tool, effect)]
         denying = [rule for rule in role.deny if rule.fits_call(tool, effect)]
-        if not allowing or any(not rule.about_objects for rule in denying):
+        if not allowing or any(not rule.about_objects and rule.images is None for rule in denying):
             return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} with {tool}")
         holding = [] if approved else self._holding(principal, tool, effect)
-        if objects is None:
-            if denying or holding or all(rule.about_objects for rule in allowing):
+        if images is not None:
+            named = [Image.parse(image) for image in images]
+            allowing = [rule for rule in allowing if rule.allows_images(named)]
+            denying = [rule for rule in denying if rule.denies_images(named)]
+            holding = [(number, rule) for number, rule in holding if rule.denies_images(named)]
+            if not allowing or any(not rule.about_objects for rule in denying):
+                return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} with these images")
+        if objects is None or images is None:
+            open_images = images is None and any(rule.images is not None for rule in allowing)
+            if denying or holding or open_images or all(rule.about_objects for rule in allowing):
                 return Decision(Verdict.OPEN, name, "it depends on the objects")
-            objects = ()
+            objects = objects or ()
         for touched in objects:
-            if not _fits(allowing, touched) or _fits(denying, touched):
+            if not _allow(allowing, touched) or _deny(denying, touched):
                 return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} what this call touches")
         for number, rule in holding:
-            if not rule.about_objects or any(_fits([rule], touched) for touched in objects):
+            if not rule.about_objects or any(_deny([rule], touched) for touched in objects):
                 why = f"waits for approval by {' or '.join(rule.approvers)}"
                 return Decision(Verdict.DEFER, f"approval-{number}", why, rule)
         return Decision(Verdict.ALLOW, name, f"role {principal.role} may {effect}")
@@ -152,17 +152,17 @@ class Policy:
 
     def offers(self, principal: Principal, tool: str, effect: Effect) -> bool:
         """Return whether ``principal`` could ever call the tool with this effect."""
-        return self.decide(principal, tool, effect).verdict is not Verdict.DENY
+        return self.decide(principal, tool, effect, images=None).verdict is not Verdict.DENY
 
     def sight(self, principal: Principal, tool: str, effect: Effect) -> MaySee:
         """Return what tells which objects a list may show to ``principal``."""
         role = self._rules.role(principal.role) or RoleRules()
         allowing = [rule for rule in role.allow if rule.fits_call(tool, effect)]
-        denying = [rule for rule in role.deny if rule.fits_call(tool, effect) and rule.about_objects]
+        denying = [rule for rule in role.deny if rule.fits_call(tool, effect) and rule.images is None]
 
-        def may_see(name: str, labels: Mapping[str, str]) -> bool:
-            touched = Touched(name, labels)
-            return _fits(allowing, touched) and not _fits(denying, touched)
+        def may_see(name: str, labels: Mapping[str, str], parts: tuple[Touched, ...] = ()) -> bool:
+            touched = Touched(name, labels, parts)
+            return _allow(allowing, touched) and not _deny(denying, touched)
 
         return may_see
 
@@ -171,6 +171,25 @@ class Policy:
         role = self._rules.role(principal.role)
         return role is not None and role.audit == "all"
 
+    def reads_secrets(self, principal: Principal) -> bool:
+        """Return whether inspections show ``principal`` the values of environments."""
+        role = self._rules.role(principal.role)
+        return role is not None and role.secrets == "readable"
 
-def _fits(rules: Sequence[Rule], touched: Touched) -> bool:
-    return any(rule.fits_object(touched.name, touched.labels) for rule in rules)
+
+def _allow(rules: Sequence[Rule], touched: Touched) -> bool:
+    """Return whether one of the rules fits: a stack by its own name, and by labels that every part of it bears."""
+    bearers = touched.parts or (touched,)
+    return any(
+        rule.fits_name(touched.name, surely=True) and all(rule.fits_labels(each.labels) for each in bearers)
+        for rule in rules
+    )
+
+
+def _deny(rules: Sequence[Rule], touched: Touched) -> bool:
+    """Return whether one of the rules fits the object or any part of it."""
+    return any(
+        rule.fits_name(each.name, surely=False) and rule.fits_labels(each.labels)
+        for rule in rules
+        for each in (touched, *touched.parts)
+    )

@@ -1,10 +1,10 @@
 """One call on its way through the server: who makes it, what it is, and what it answers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.catalogue.tool import AnyTool, Command, Plan, Result
+from domain.catalogue.tool import AnyTool, Command, MaySee, Plan, Result
 from domain.command_stream import CommandStream
 from domain.errors import DockerMcpError
 from domain.events import NewEvent
@@ -43,8 +43,9 @@ Judge = Callable[[Sequence[ObjectState]], Decision]
 class Sight:
     """What a principal may see of lists and of the audit trail, and ask of the host."""
 
-    may_see: Callable[[str, Mapping[str, str]], bool]
+    may_see: MaySee
     all_records: bool
+    secrets: bool = False
     check_host: Callable[[Iterable[Ask]], None] = lambda _asks: None
 
 

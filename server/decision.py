@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from domain.catalogue.tool import AnyTool, Effect
 from domain.errors import DeniedError
 from domain.host_safety.asks import Ask
-from domain.objects import ObjectState, column_name
-from domain.policy import Decision, Policy, Touched, Verdict
+from domain.objects import ObjectState, Touched, column_name, touched
+from domain.policy import Decision, Policy, Verdict
 from domain.principal import ANONYMOUS, Principal
 from server.call import Job, Sight
 
@@ -24,7 +24,8 @@ def first_decision(policy: Policy, job: Job) -> Decision:
     effect, approved = tool.effect_of(job.command), job.approved_for is not None or not tool.deferrable
 
     def decide(objects: Sequence[Touched] | None) -> Decision:
-        return policy.decide(principal, tool.name, effect, objects, approved=approved)
+        images = tool.images(job.command, job.plan)
+        return policy.decide(principal, tool.name, effect, objects, images, approved=approved)
 
     def judge(pinned: Sequence[ObjectState]) -> Decision:
         decision = decide(_touched(job, pinned))
@@ -52,7 +53,8 @@ def sight_of(policy: Policy, principal: Principal, tool: AnyTool, effect: Effect
         if denial := policy.host_denial(asks):
             raise DeniedError(denial.reason)
 
-    return Sight(policy.sight(principal, tool.name, effect), policy.sees_all_records(principal), check_host)
+    sight = policy.sight(principal, tool.name, effect)
+    return Sight(sight, policy.sees_all_records(principal), policy.reads_secrets(principal), check_host)
 
 
 def _are_the_same(then: Sequence[ObjectState], now: Sequence[ObjectState]) -> bool:
@@ -63,7 +65,9 @@ def _are_the_same(then: Sequence[ObjectState], now: Sequence[ObjectState]) -> bo
 def _touched(job: Job, pinned: Sequence[ObjectState]) -> list[Touched]:
     """Return the objects of a command as rules see them: those found, else as the caller names them."""
     tool, command = job.tool, job.command
-    found = [Touched(column_name(state.kind, state.name), state.labels) for state in pinned]
-    named = [each for each in (tool.creates, tool.about, *(() if pinned else tool.targets)) if each]
+    if job.plan:
+        return list(job.plan.touched(pinned))
+    found = [touched(state) for state in pinned]
+    named = [each for each in (tool.creates, *(() if pinned else (tool.about, *tool.targets))) if each]
     labels = (getattr(command, "labels", None) or {}) if tool.creates else {}
     return found + [Touched(column_name(each.kind, getattr(command, each.field) or ""), labels) for each in named]

@@ -133,6 +133,7 @@ class EffectRunner:
                 plan=job.plan,
                 may_see=job.sight.may_see,
                 sees_all_records=job.sight.all_records,
+                reads_secrets=job.sight.secrets,
                 check_host=job.sight.check_host,
                 progress=progress,
                 given_up=lambda: job.cancel_requested,

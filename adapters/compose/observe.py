@@ -9,10 +9,10 @@ from adapters.docker.describe import moment, name_of
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained
 from domain.errors import NotFoundError
-from domain.objects import Kind, ObjectState
+from domain.objects import Kind, ObjectState, Touched, column_name
+from domain.stacks.objects import PROJECT_LABEL
 from domain.stacks.state import CONFIG_DIGITS, Member, stack_state
 
-PROJECT_LABEL: Final = "com.docker.compose.project"
 SERVICE_LABEL: Final = "com.docker.compose.service"
 CONFIG_LABEL: Final = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL: Final = "com.docker.compose.oneoff"
@@ -23,11 +23,23 @@ _HEALTH: Final = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 
 def stack_containers(engine: Engine, project: str | None = None) -> list[dict[str, Any]]:
     """Return the engine's list entries of the containers of one stack or of all, without `compose run`'s."""
+    return _without_one_offs(_all_containers(engine, project))
+
+
+def _all_containers(engine: Engine, project: str | None) -> list[dict[str, Any]]:
     label = f"{PROJECT_LABEL}={project}" if project else PROJECT_LABEL
     with explained():
-        found = engine.api.containers(all=True, filters={"label": label})
-    ours = [entry for entry in found if entry["Labels"].get(_ONE_OFF_LABEL) != "True"]
-    return sorted(ours, key=lambda entry: (entry["Labels"][PROJECT_LABEL], service_of(entry), name_of(entry)))
+        found: list[dict[str, Any]] = engine.api.containers(all=True, filters={"label": label})
+    return sorted(found, key=lambda entry: (entry["Labels"][PROJECT_LABEL], service_of(entry), name_of(entry)))
+
+
+def _without_one_offs(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [entry for entry in entries if entry["Labels"].get(_ONE_OFF_LABEL) != "True"]
+
+
+def parts_of(entries: list[dict[str, Any]]) -> tuple[Touched, ...]:
+    """Return listed containers as rules see them."""
+    return tuple(Touched(column_name(Kind.CONTAINER, name_of(entry)), entry["Labels"]) for entry in entries)
 
 
 def service_of(entry: Mapping[str, Any]) -> str:
@@ -42,7 +54,10 @@ def health_of(entry: Mapping[str, Any]) -> str | None:
 
 def members(engine: Engine, project: str) -> list[Member]:
     """Return the containers of a stack as inspected now; one that vanishes meanwhile is left out."""
-    entries = stack_containers(engine, project)
+    return _inspected(engine, stack_containers(engine, project))
+
+
+def _inspected(engine: Engine, entries: list[dict[str, Any]]) -> list[Member]:
     if not entries:
         return []
     with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(entries))) as pool:
@@ -57,13 +72,22 @@ def observe_stack(engine: Engine, project: str) -> ObjectState:
         NotFoundError: nothing does: no container, no network, no volume.
     """
     label = {"label": f"{PROJECT_LABEL}={project}"}
-    containers = members(engine, project)
+    entries = _all_containers(engine, project)
+    containers = _inspected(engine, _without_one_offs(entries))
     with explained():
-        networks = [(found["Id"], found["Name"]) for found in engine.api.networks(filters=label)]
-        volumes = [found["Name"] for found in engine.api.volumes(filters=label).get("Volumes") or []]
-    if not containers and not networks and not volumes:
+        networks = engine.api.networks(filters=label)
+        volumes = engine.api.volumes(filters=label).get("Volumes") or []
+    if not entries and not networks and not volumes:
         raise NotFoundError(f"no stack {project}", code="stack_not_found", hint="compose-list shows what exists")
-    return stack_state(project, containers, networks, volumes)
+    state = stack_state(
+        project,
+        containers,
+        [(found["Id"], found["Name"]) for found in networks],
+        [found["Name"] for found in volumes],
+    )
+    others = [(Kind.NETWORK, found) for found in networks] + [(Kind.VOLUME, found) for found in volumes]
+    parts = tuple(Touched(column_name(kind, found["Name"]), found.get("Labels") or {}) for kind, found in others)
+    return state.model_copy(update={"parts": parts_of(entries) + parts})
 
 
 def _member(engine: Engine, entry: Mapping[str, Any]) -> Member | None:

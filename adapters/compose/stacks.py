@@ -19,6 +19,7 @@ from adapters.compose.observe import (
     health_of,
     members,
     observe_stack,
+    parts_of,
     projects,
     service_of,
     stack_containers,
@@ -109,7 +110,11 @@ class ComposeStacks:
 
     def stacks(self, command: ListStacks, run: Run) -> StackList:
         found = projects(stack_containers(self._engine))
-        rows = [_stack_row(name, entries) for name, entries in found if run.may_see(column_name(Kind.STACK, name), {})]
+        rows = [
+            _stack_row(name, entries)
+            for name, entries in found
+            if run.may_see(column_name(Kind.STACK, name), {}, parts_of(entries))
+        ]
         return StackList(stacks=rows[: command.limit], total=len(rows))
 
     def services(self, command: ComposePs, _run: Run) -> StackServices:

@@ -63,7 +63,8 @@ class DockerContainers:
 
     def inspect(self, _command: InspectContainer, run: Run) -> ContainerDetail:
         with explained(Kind.CONTAINER):
-            return detail(self._engine.api.inspect_container(run.target(Kind.CONTAINER).id))
+            found = self._engine.api.inspect_container(run.target(Kind.CONTAINER).id)
+        return detail(found, with_values=run.reads_secrets)
 
     def logs(self, command: GetLogs, run: Run) -> Logs:
         asked = _ENTRIES_SEARCHED if command.grep else command.tail + command.max_bytes // ENTRY_BYTES + 2

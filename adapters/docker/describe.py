@@ -117,7 +117,8 @@ def published(found: dict[str, Any]) -> list[Published]:
     ]
 
 
-def detail(found: dict[str, Any]) -> ContainerDetail:
+def detail(found: dict[str, Any], *, with_values: bool = False) -> ContainerDetail:
+    """Return what an inspected container looks like; the values of its environment only if they are wanted."""
     config, host, state = found["Config"], found["HostConfig"], found["State"]
     networks = found["NetworkSettings"].get("Networks") or {}
     restart = host.get("RestartPolicy") or {}
@@ -141,7 +142,7 @@ def detail(found: dict[str, Any]) -> ContainerDetail:
         entrypoint=config.get("Entrypoint") or [],
         working_dir=config.get("WorkingDir") or None,
         user=config.get("User") or None,
-        environment=[entry.partition("=")[0] for entry in config.get("Env") or []],
+        environment=[entry if with_values else entry.partition("=")[0] for entry in config.get("Env") or []],
         labels=config.get("Labels") or {},
         ports=published(found),
         mounts=[

@@ -1,20 +1,25 @@
 """The auth file: users, roles, host safety; strictly read, with line, place and fix for what is wrong."""
 
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from domain.access.images import Image, ImagePattern
+from domain.access.patterns import matches
 from domain.canonical import canonical_json, sha256_hex
 from domain.catalogue.tool import Effect
 from domain.errors import ConfigurationError
 from domain.host_safety import HostSafety
+from domain.objects import Kind
 from domain.principal import Role
 from domain.stacks.strict_yaml import Document, StrictYamlError, parse_strict
 
 _MOST_PROBLEMS: Final = 5
+
+_IMAGES: Final = f"{Kind.IMAGE}/"
 
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@-]{1,64}$")]
 RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -49,18 +54,46 @@ class Rule(_Section):
         default=None, description="Labels that the objects bear, with patterns for their values."
     )
 
+    images: list[Pattern] | None = Field(
+        default=None, description="Images that the call names, such as `nginx:1.*` or `registry.example/team-a/*`."
+    )
+
     def fits_call(self, tool: str, effect: Effect) -> bool:
-        return effect in self.effects and any(fnmatchcase(tool, pattern) for pattern in self.tools)
+        return effect in self.effects and any(matches(tool, pattern) for pattern in self.tools)
 
     @property
     def about_objects(self) -> bool:
         return self.objects is not None or self.labels is not None
 
-    def fits_object(self, name: str, labels: Mapping[str, str]) -> bool:
-        if self.objects is not None and not any(fnmatchcase(name, pattern) for pattern in self.objects):
-            return False
+    def allows_images(self, images: Sequence[Image]) -> bool:
+        """Return whether all ``images`` are of those that the rule names; it stands for others as for none at all."""
+        patterns = self._images
+        return patterns is None or all(any(pattern.surely_fits(image) for pattern in patterns) for image in images)
+
+    def denies_images(self, images: Sequence[Image]) -> bool:
+        """Return whether one of ``images`` may be of those that the rule names."""
+        patterns = self._images
+        return patterns is None or any(pattern.may_fit(image) for pattern in patterns for image in images)
+
+    def fits_name(self, name: str, *, surely: bool) -> bool:
+        """Return whether the rule is about an object of this name: ``surely`` if it allows, else if it may be."""
+        if self.objects is None:
+            return True
+        kind, _, image = name.partition("/")
+        return any(
+            _fits_image(pattern.removeprefix(_IMAGES), image, surely=surely)
+            if kind == Kind.IMAGE and pattern.startswith(_IMAGES)
+            else matches(name, pattern)
+            for pattern in self.objects
+        )
+
+    def fits_labels(self, labels: Mapping[str, str]) -> bool:
         wanted = (self.labels or {}).items()
-        return all(key in labels and fnmatchcase(labels[key], pattern) for key, pattern in wanted)
+        return all(key in labels and matches(labels[key], pattern) for key, pattern in wanted)
+
+    @cached_property
+    def _images(self) -> list[ImagePattern] | None:
+        return None if self.images is None else [ImagePattern.parse(pattern) for pattern in self.images]
 
 
 class RoleRules(_Section):
@@ -69,6 +102,9 @@ class RoleRules(_Section):
     allow: list[Rule] = []
     deny: list[Rule] = []
     audit: Literal["own", "all"] = Field(default="own", description="Whose records the role sees in the audit trail.")
+    secrets: Literal["hidden", "readable"] = Field(
+        default="hidden", description="Whether inspections show the role the values of environments, or names only."
+    )
 
 
 class ApprovalRule(Rule):
@@ -141,6 +177,11 @@ def read_auth_file(text: str) -> AuthFile:
 
 
 _HINT: Final = "config/docker_mcp_auth.schema.json describes the file"
+
+
+def _fits_image(pattern: str, name: str, *, surely: bool) -> bool:
+    image, wanted = Image.parse(name), ImagePattern.parse(pattern)
+    return wanted.surely_fits(image) if surely else wanted.may_fit(image)
 
 
 def _contradictions(read: AuthFile) -> list[tuple[tuple[str | int, ...], str]]:

@@ -62,7 +62,7 @@ class Attachment(Result):
 
 
 class ContainerDetail(Result):
-    """One container, without environment values."""
+    """One container. Its environment is names only, for roles that may read secrets ``NAME=value``."""
 
     id: str
     name: str

@@ -149,7 +149,7 @@ class ListContainers(Command):
 
 
 class InspectContainer(Command):
-    """Show one container: configuration, state, health, networks, mounts. Environment by name only."""
+    """Show one container: configuration, state, health, networks, mounts. Environment by name only, for most roles."""
 
     container_name: Reference
 
@@ -233,6 +233,7 @@ TOOLS = (
         idempotent=False,
         summary="create container {name} from {image}",
         creates=Target("name", Kind.CONTAINER),
+        image="image",
         uses=_uses,
         asks=lambda command, _plan: container_asks(command),
         recognise=recognise.container_created,

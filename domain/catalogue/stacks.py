@@ -111,6 +111,11 @@ class Stacks(Protocol):
     def down(self, command: ComposeDown, run: Run) -> StackChanged: ...
 
 
+def _uses(command: OnStack) -> tuple[tuple[Kind, str], ...]:
+    """The rules of some roles see what a stack consists of."""
+    return ((Kind.STACK, command.project_name),)
+
+
 _STACK = (Target("project_name", Kind.STACK, required=False),)
 
 TOOLS = (
@@ -154,6 +159,7 @@ TOOLS = (
         only_looks=True,
         summary="show stack {project_name}",
         about=_STACK[0],
+        uses=_uses,
     ),
     Tool(
         name="compose-logs",
@@ -165,6 +171,7 @@ TOOLS = (
         idempotent=True,
         summary="read logs of stack {project_name}, service {service}",
         about=_STACK[0],
+        uses=_uses,
     ),
     Tool(
         name="compose-start",

@@ -109,6 +109,7 @@ TOOLS = (
         idempotent=True,
         summary="pull image {image}",
         targets=(Target("image", Kind.IMAGE, required=False),),
+        image="image",
         recognise=recognise.pulled,
         limit_s=PULL_LIMIT_S,
         open_world=True,

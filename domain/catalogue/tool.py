@@ -21,7 +21,7 @@ from domain.canonical import JSON, is_storable
 from domain.catalogue.recognise import Recogniser
 from domain.errors import InvalidArgumentsError, UnknownToolError
 from domain.host_safety.asks import Ask
-from domain.objects import Kind, ObjectRef, ObjectState, column_name
+from domain.objects import Kind, ObjectRef, ObjectState, Touched, column_name
 from domain.principal import Principal
 from domain.secrets import Seal, revealing_fields
 from domain.text import column_text
@@ -96,9 +96,31 @@ class Plan(Protocol):
         """The objects that the command needs or makes besides the one that it is about, by kind and name."""
         ...
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images that the command names, as it spells them."""
+        ...
+
+    def touched(self, found: Sequence[ObjectState]) -> Sequence[Touched]:
+        """Return what the command touches or makes, for the policy; ``found`` is what stands of it now."""
+        ...
+
     def sealed(self, seal: Seal) -> JSON:
         """Return the plan as the log keeps it; ``seal`` is applied to every value that may be a secret."""
         ...
+
+
+class MaySee(Protocol):
+    """Tells whether a list may show an object to the principal."""
+
+    def __call__(self, name: str, labels: Mapping[str, str], parts: tuple[Touched, ...] = (), /) -> bool:
+        """Return that of an object: its name, such as ``container/web``, its labels, and the parts of a stack."""
+        ...
+
+
+def sees_all(_name: str, _labels: Mapping[str, str], _parts: tuple[Touched, ...] = ()) -> bool:
+    """Let lists show everything. Satisfies :class:`MaySee`."""
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +139,15 @@ class Run:
     progress: Callable[[int, int | None, str], None] = lambda _done, _total, _message: None
     """Tells the caller how far it has come: done, total (None: unknown), message. Any thread may call it."""
     before_change: Callable[[], None] = lambda: None
-    may_see: Callable[[str, Mapping[str, str]], bool] = lambda _name, _labels: True
-    """Tells by name (``container/web``) and labels whether a list may show an object to the principal."""
+    may_see: MaySee = sees_all
     check_host: Callable[[Iterable[Ask]], None] = lambda _asks: None
     """Raises ``DeniedError`` if what is really sent to the engine asks too much of its host."""
     given_up: Callable[[], bool] = lambda: False
     """Tells whether the caller has cancelled the call."""
     sees_all_records: bool = True
     """Whether the audit trail may show the principal what others did."""
+    reads_secrets: bool = False
+    """Whether the answer may show the values of environments."""
 
     def target(self, kind: Kind) -> ObjectState:
         """Return the pinned object of this kind; the command acts on its id, never on a name."""
@@ -162,6 +185,7 @@ class Tool(Generic[P, C]):
         targets: the arguments that name existing objects: resolved to ids before anything is changed.
         about: the argument that names the object of a tool that looks it up by itself.
         creates: the kind of object it makes, with the field that names it.
+        image: the argument that names the image which the command pulls or runs.
         destroys: tells of a command whether it destroys more than the tool's ``effect`` says.
         recognise: tells from observation whether an interrupted command took effect. None: it changes nothing.
         judge: tells why a principal may not carry out a command on these objects, beyond what roles say; None: it may.
@@ -190,7 +214,8 @@ class Tool(Generic[P, C]):
     restore: Callable[[P, C, JSON], Plan] | None = None
     judge: Callable[[Principal, Sequence[ObjectState]], str | None] | None = None
     deferrable: bool = True
-    destroys: Callable[[C], bool] = lambda _command: False
+    image: str | None = None
+    destroys: Callable[[C], bool] | None = None
     recognise: Recogniser | None = None
     only_looks: bool = False
     limit_s: int = 60
@@ -202,6 +227,7 @@ class Tool(Generic[P, C]):
     def __post_init__(self) -> None:
         fields = {name for _, name, _, _ in string.Formatter().parse(self.summary) if name is not None}
         named = {target.field for target in (*self.targets, self.creates, self.about) if target}
+        named |= {self.image} if self.image else set()
         if unknown := (fields | named) - set(self.command.model_fields):
             raise ValueError(f"{self.name}: no such fields: {sorted(unknown)}")
         if leaking := (fields | named) & revealing_fields(self.command):
@@ -259,7 +285,14 @@ class Tool(Generic[P, C]):
 
     def effect_of(self, command: C) -> Effect:
         """Return what this command does to Docker, as the policy judges it."""
-        return Effect.DESTROY if self.destroys(command) else self.effect
+        return Effect.DESTROY if self.destroys and self.destroys(command) else self.effect
+
+    def images(self, command: C, plan: Plan | None) -> tuple[str, ...] | None:
+        """Return the images that this command names; None if that takes its plan, which is not there yet."""
+        if self.prepare:
+            return plan.images if plan else None
+        image = getattr(command, self.image) if self.image else None
+        return (image,) if image else ()
 
     def summarise(self, command: C) -> str:
         """Return the one line that the audit trail shows."""

@@ -1,6 +1,6 @@
 """The model of a stack: what Compose made of the file, and what exactly is deployed and recorded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -9,8 +9,9 @@ from domain.canonical import JSON
 from domain.catalogue.fields import LABEL_PREFIX
 from domain.errors import InvalidArgumentsError
 from domain.host_safety.asks import COMPOSE_LABELS
-from domain.objects import Kind
+from domain.objects import Kind, ObjectState, Touched
 from domain.secrets import Seal, pointer
+from domain.stacks.objects import StackObjects, replicas
 from domain.stacks.state import CONFIG_DIGITS, MOST_CONTAINERS
 from domain.stacks.strict_yaml import as_json
 from domain.text import column_text
@@ -19,7 +20,6 @@ STACK_LABEL: Final = "docker-mcp.stack"
 """On every object of a stack: the stack's name, which leads to its record. Stable, since Compose recreates what a
 changed label touches."""
 
-_PLAIN_MODES: Final = frozenset({"bridge", "default", "host", "none"})
 _MOST_PLACES: Final = 5
 _SECTIONS: Final = ("networks", "volumes")
 _ENVIRONMENTS: Final = (
@@ -79,33 +79,27 @@ class StackModel:
             ]
         }
 
-    @property
+    @cached_property
     def uses(self) -> tuple[tuple[Kind, str], ...]:
-        """What the stack shares with others: all that does not bear exactly the name that Compose gives it."""
-        used = [
-            (kind, str(entry.get("name", key)))
-            for section, kind in (("networks", Kind.NETWORK), ("volumes", Kind.VOLUME))
-            for key, entry in self.tree.get(section, {}).items()
-            if entry.get("external") or entry.get("name") != f"{self.project}_{key}"
-        ]
-        for service in self.services.values():
-            mode = str(service.get("network_mode") or "")
-            if mode and mode not in _PLAIN_MODES and not mode.startswith(("service:", "container:")):
-                used.append((Kind.NETWORK, mode))
-            if name := service.get("container_name"):
-                used.append((Kind.CONTAINER, str(name)))
-        return tuple((kind, name.replace("$$", "$")) for kind, name in used)
+        """What may exist already: its networks and volumes, and the containers that it names or reaches into."""
+        return self._objects.uses()
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        """The images that its containers run or mount."""
+        return self._objects.images()
+
+    def touched(self, found: Sequence[ObjectState]) -> list[Touched]:
+        """Return what the deployment touches or makes; ``found`` is what stands of the stack and of ``uses``."""
+        return self._objects.touched(found)
+
+    @cached_property
+    def _objects(self) -> StackObjects:
+        return StackObjects(self.project, self.tree)
 
     def sealed(self, seal: Seal) -> JSON:
         """Return the model as the log keeps it, with every value that may be a secret replaced by ``seal``."""
         return _sealed(self.tree, seal, ())
-
-
-def replicas(service: Mapping[str, Any]) -> int:
-    """Return how many containers a service is to have."""
-    scale = service.get("scale")
-    count = scale if scale is not None else (service.get("deploy") or {}).get("replicas")
-    return 1 if count is None else int(count)
 
 
 def check_size(tree: Mapping[str, Any]) -> None:

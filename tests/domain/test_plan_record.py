@@ -1,7 +1,7 @@
 """A command's plan comes back from the events that record it, whatever its size, and each event fits into the log."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.canonical import JSON
 from domain.errors import ArgumentsTooLargeError
 from domain.events import MAX_DATA_BYTES, CommandPlanned, decode
-from domain.objects import Kind
+from domain.objects import Kind, ObjectState, Touched
 from domain.plan_record import plan_events, recorded_plan
 from domain.secrets import SEALED_KEY, Seal, clear
 from domain.stacks.model import StackModel
@@ -36,6 +36,13 @@ class Tree:
     @property
     def uses(self) -> tuple[tuple[Kind, str], ...]:
         return ()
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return ()
+
+    def touched(self, found: Sequence[ObjectState]) -> list[Touched]:
+        return []
 
     def sealed(self, seal: Seal) -> JSON:
         return self.tree

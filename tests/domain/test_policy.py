@@ -5,7 +5,8 @@ import pytest
 
 from domain.access.auth_file import AuthFile, read_auth_file
 from domain.catalogue.tool import Effect
-from domain.policy import Narrowing, Policy, Touched, Verdict
+from domain.objects import Touched
+from domain.policy import Narrowing, Policy, Verdict
 from domain.principal import ANONYMOUS, SYSTEM, Principal, Role
 
 TEAM = {
@@ -104,6 +105,102 @@ def test_who_sees_whose_records() -> None:
     rules = policy(auditor={"allow": [{"tools": ["audit-logs"]}], "audit": "all"})
     roles = (Role.ADMIN, Role.USER, "auditor", "none")
     assert [rules.sees_all_records(Principal("p", role)) for role in roles] == [True, False, True, False]
+
+
+def test_who_reads_secrets_is_said_in_the_role_and_nowhere_else() -> None:
+    rules = policy(auditor={"secrets": "readable"}, other={"allow": [{}]}, reader={"secrets": "hidden"})
+    roles = ("auditor", "other", "reader", Role.ADMIN, Role.USER, "none")
+    assert [rules.reads_secrets(Principal("p", role)) for role in roles] == [True, *[False] * 5]
+    assert policy(admin={"allow": [{}], "secrets": "readable"}).reads_secrets(Principal("a", Role.ADMIN))
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+TEAM_IMAGES = {
+    "allow": [
+        {"tools": ["create-container", "stop-container", "deploy-compose"], "images": ["nginx:1.*", "reg.example/a/*"]},
+        {"tools": ["image-pull"], "objects": ["image/reg.example/a/*"]},
+    ],
+    "deny": [{"images": ["reg.example/a/bad:*"]}, {"images": ["nginx:1.0"], "objects": ["container/web"]}],
+}
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize(
+    ("tool", "objects", "images", "verdict"),
+    [
+        ("create-container", [], ["nginx:1.27"], Verdict.ALLOW),
+        ("create-container", [], ["docker.io/library/nginx:1.27"], Verdict.ALLOW),
+        ("create-container", [], ["nginx"], Verdict.DENY),
+        ("create-container", [], ["nginx:1.27@sha256:0a"], Verdict.DENY),
+        ("create-container", [], ["evil/nginx:1.27"], Verdict.DENY),
+        ("create-container", [], ["0a1b2c"], Verdict.DENY),
+        ("create-container", [], ["reg.example/a/b/c@sha256:0a"], Verdict.ALLOW),
+        ("create-container", [], ["reg.example/a/bad:2"], Verdict.DENY),
+        ("create-container", [], ["reg.example:443/a/bad@sha256:0a"], Verdict.DENY),
+        ("create-container", [Touched("container/web")], ["nginx:1.0"], Verdict.DENY),
+        ("create-container", [Touched("container/other")], ["nginx:1.0"], Verdict.ALLOW),
+        ("create-container", None, ["nginx:1.0"], Verdict.OPEN),
+        ("create-container", None, ["evil/nginx:1.0"], Verdict.DENY),
+        ("deploy-compose", [], ["nginx:1.1", "reg.example/a/b"], Verdict.ALLOW),
+        ("deploy-compose", [], ["nginx:1.1", "redis"], Verdict.DENY),
+        ("deploy-compose", None, None, Verdict.OPEN),
+        ("deploy-compose", [], None, Verdict.OPEN),
+        ("stop-container", [Touched("container/web")], [], Verdict.ALLOW),
+        ("stop-container", None, [], Verdict.ALLOW),
+        ("image-pull", [Touched("image/reg.example/a/b")], ["reg.example/a/b"], Verdict.ALLOW),
+        ("image-pull", [Touched("image/REG.example:443/a/b")], ["REG.example:443/a/b"], Verdict.ALLOW),
+        ("image-pull", [Touched("image/reg.example/b/b")], ["reg.example/b/b"], Verdict.DENY),
+    ],
+)
+def test_rules_look_at_images(
+    tool: str, objects: list[Touched] | None, images: list[str] | None, verdict: Verdict
+) -> None:
+    """Calls that name no image are left alone by conditions about images."""
+    rules = policy(team=TEAM_IMAGES)
+    assert rules.decide(ALICE, tool, Effect.CREATE, objects, images).verdict is verdict
+
+
+@pytest.mark.promise("P7")
+def test_all_images_of_a_call_have_to_fit_one_rule() -> None:
+    rules = policy(team={"allow": [{"images": ["nginx"]}, {"images": ["redis"]}]})
+    decisions = [rules.decide(ALICE, "t", Effect.CREATE, [], images) for images in (["nginx"], ["nginx", "redis"])]
+    assert [decision.allowed for decision in decisions] == [True, False]
+
+
+# --- stacks ---------------------------------------------------------------------------------------------------------
+
+
+def stack(*parts: Touched) -> Touched:
+    return Touched("stack/shop", {}, parts)
+
+
+WEB, DB = Touched("container/shop-web-1", {"team": "a"}), Touched("container/db", {"team": "b"})
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize(
+    ("role", "touched", "allowed"),
+    [
+        ({"allow": [{"objects": ["stack/shop"]}]}, stack(WEB, DB), True),
+        ({"allow": [{"objects": ["container/*"]}]}, stack(WEB, DB), False),
+        ({"allow": [{"labels": {"team": "a"}}]}, stack(WEB), True),
+        ({"allow": [{"labels": {"team": "a"}}]}, stack(WEB, DB), False),
+        ({"allow": [{"labels": {"team": "a"}}, {"labels": {"team": "b"}}]}, stack(WEB, DB), False),
+        ({"allow": [{"labels": {"team": "a"}}]}, stack(), False),
+        ({"allow": [{"labels": {"team": "a"}, "objects": ["stack/other"]}]}, stack(WEB), False),
+        ({"allow": [{}], "deny": [{"objects": ["container/db"]}]}, stack(WEB, DB), False),
+        ({"allow": [{}], "deny": [{"objects": ["container/db"]}]}, stack(WEB), True),
+        ({"allow": [{}], "deny": [{"labels": {"team": "b"}}]}, stack(WEB, DB), False),
+        ({"allow": [{}], "deny": [{"labels": {"team": "b"}}]}, stack(WEB), True),
+        ({"allow": [{}], "deny": [{"objects": ["stack/s*"]}]}, stack(), False),
+    ],
+)
+def test_a_stack_is_judged_by_its_parts(role: dict[str, object], touched: Touched, allowed: bool) -> None:
+    """Allowed by its name, and by labels that all parts bear; denied by any part."""
+    rules = policy(team=role)
+    assert rules.decide(ALICE, "compose-stop", Effect.MUTATE, [touched]).allowed == allowed
+    assert rules.sight(ALICE, "compose-list", Effect.READ)(touched.name, {}, touched.parts) == allowed
 
 
 def test_the_digest_names_the_rules() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from domain.catalogue import CATALOGUE
 from domain.catalogue.container_results import Removed
+from domain.catalogue.tool import sees_all
 from domain.errors import DockerMcpError, EngineInterruptedError
 from domain.events import MAX_DATA_BYTES
 from domain.objects import Kind, ObjectState
@@ -24,7 +25,7 @@ def job(tool_name: str = "remove-container") -> Job:
         summary="a summary",
         stream=stream(),
         caller=Caller(principal=ADMIN, transport="test"),
-        sight=Sight(lambda _name, _labels: True, True),
+        sight=Sight(sees_all, all_records=True),
         policy_digest="0123456789abcdef",
     )
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from domain.canonical import JSON, canonical_json
 from domain.errors import InvalidArgumentsError
 from domain.secrets import SEALED_KEY
-from domain.stacks.model import STACK_LABEL, StackModel, check_size, check_values, labelled, replicas
+from domain.stacks.model import STACK_LABEL, StackModel, check_size, check_values, labelled
+from domain.stacks.objects import replicas
 from domain.stacks.strict_yaml import parse_strict
 from tests.domain.strategies import TEXT
 
