@@ -21,19 +21,21 @@ _SIDE_BY_SIDE: Final = 4
 _HEALTH: Final = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 
 
-def stack_containers(engine: Engine, project: str | None = None) -> list[dict[str, Any]]:
-    """Return the engine's list entries of the containers of one stack or of all, without `compose run`'s."""
-    return _without_one_offs(_all_containers(engine, project))
+def stack_containers(engine: Engine, project: str) -> list[dict[str, Any]]:
+    """Return the engine's list entries of the containers of a stack's services."""
+    return without_one_offs(all_containers(engine, project))
 
 
-def _all_containers(engine: Engine, project: str | None) -> list[dict[str, Any]]:
+def all_containers(engine: Engine, project: str | None = None) -> list[dict[str, Any]]:
+    """Return the engine's list entries of the containers of one stack or of all, sorted by stack."""
     label = f"{PROJECT_LABEL}={project}" if project else PROJECT_LABEL
     with explained():
         found: list[dict[str, Any]] = engine.api.containers(all=True, filters={"label": label})
     return sorted(found, key=lambda entry: (entry["Labels"][PROJECT_LABEL], service_of(entry), name_of(entry)))
 
 
-def _without_one_offs(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_one_offs(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries of services, without `compose run`'s."""
     return [entry for entry in entries if entry["Labels"].get(_ONE_OFF_LABEL) != "True"]
 
 
@@ -72,8 +74,8 @@ def observe_stack(engine: Engine, project: str) -> ObjectState:
         NotFoundError: nothing does: no container, no network, no volume.
     """
     label = {"label": f"{PROJECT_LABEL}={project}"}
-    entries = _all_containers(engine, project)
-    containers = _inspected(engine, _without_one_offs(entries))
+    entries = all_containers(engine, project)
+    containers = _inspected(engine, without_one_offs(entries))
     with explained():
         networks = engine.api.networks(filters=label)
         volumes = engine.api.volumes(filters=label).get("Volumes") or []

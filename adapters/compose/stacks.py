@@ -16,6 +16,7 @@ from adapters.compose.failures import (
 from adapters.compose.files import read_compose_file
 from adapters.compose.logs import read_logs
 from adapters.compose.observe import (
+    all_containers,
     health_of,
     members,
     observe_stack,
@@ -23,6 +24,7 @@ from adapters.compose.observe import (
     projects,
     service_of,
     stack_containers,
+    without_one_offs,
 )
 from adapters.compose.render import Renderer, compose_file_options
 from adapters.compose.runner import ComposeRunner
@@ -109,12 +111,12 @@ class ComposeStacks:
         return _changed(model.project, before, after)
 
     def stacks(self, command: ListStacks, run: Run) -> StackList:
-        found = projects(stack_containers(self._engine))
-        rows = [
-            _stack_row(name, entries)
-            for name, entries in found
+        seen = [
+            (name, without_one_offs(entries))
+            for name, entries in projects(all_containers(self._engine))
             if run.may_see(column_name(Kind.STACK, name), {}, parts_of(entries))
         ]
+        rows = [_stack_row(name, entries) for name, entries in seen if entries]
         return StackList(stacks=rows[: command.limit], total=len(rows))
 
     def services(self, command: ComposePs, _run: Run) -> StackServices:

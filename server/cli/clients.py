@@ -2,15 +2,20 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from server.settings import Settings
 
 
-def how_to_connect(settings: Settings, log: str, key_file: Path | None) -> str:
+def how_to_connect(settings: Settings, log: str, key_file: Path | None, approved: Sequence[str]) -> str:
     """Return the lines that a person needs to connect a client to the running HTTP server, or over stdio instead.
 
-    ``key_file`` holds the API key of a user that was just made.
+    Args:
+        settings: of the HTTP server.
+        log: where it records.
+        key_file: holds the API key of a user that was just made.
+        approved: the tools that clients may call without asking a person.
     """
     host = f"[{settings.DOCKER_MCP_HOST}]" if ":" in settings.DOCKER_MCP_HOST else settings.DOCKER_MCP_HOST
     scheme = "https" if settings.DOCKER_MCP_TLS_CERT else "http"
@@ -28,6 +33,9 @@ def how_to_connect(settings: Settings, log: str, key_file: Path | None) -> str:
         f"{json.dumps(over_http)}\n"
         "or let the client start its own server; with the same DOCKER_MCP_ variables it shares this log:\n"
         f"{json.dumps(over_stdio)}\n"
+        "A client that asks before each call and takes a list of those that need no asking (OpenHands, Cline) gets it "
+        "beside these:\n"
+        f'"autoApprove": {json.dumps(approved)}\n'
         "Stop with Ctrl-C; `docker-mcp audit` shows who did what."
     )
 

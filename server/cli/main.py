@@ -79,6 +79,8 @@ def http(
     _log_to_stderr(settings)
 
     async def serve() -> bool:
+        from domain.access.auto_approve import auto_approved
+        from domain.catalogue import CATALOGUE
         from server.bootstrap import Application
         from server.cli.clients import how_to_connect
         from server.cli.users import check_secret, provide_users
@@ -91,7 +93,8 @@ def http(
         sockets = listen(settings.DOCKER_MCP_HOST, settings.DOCKER_MCP_PORT)
         key_file = provide_users(application.auth, settings)
         await application.start()
-        typer.echo(how_to_connect(settings, application.store.location.describe(), key_file), err=True)
+        approved = auto_approved(CATALOGUE, application.auth.current().auto_approve)
+        typer.echo(how_to_connect(settings, application.store.location.describe(), key_file, approved), err=True)
         callers = application.callers(None)
         server = McpServer(application.dispatcher, callers, "http", None)
         return await application.stop(await serve_http(application, server, callers, sockets))

@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from server.cli.clients import how_to_connect, stdio_command
 from server.settings import load_settings
 from tests.cli.command import docker_mcp, environment, http_server
-from tests.conftest import free_port
+from tests.conftest import free_port, write_rules
 
 pytestmark = pytest.mark.anyio
 
@@ -33,10 +33,11 @@ def to_paste(printed: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
 async def test_the_address_it_prints_reaches_it(host: str, shown: str, tmp_path: Path) -> None:
     with http_server(tmp_path / "errors", env={"DOCKER_MCP_HOST": host}) as (_, port):
-        over_http, _over_stdio = to_paste((tmp_path / "errors").read_text())
+        printed = (tmp_path / "errors").read_text()
+        over_http, _over_stdio = to_paste(printed)
         url, headers = f"http://{shown}:{port}/mcp", {"Authorization": "Bearer YOUR_API_KEY"}
         assert over_http == {"type": "http", "url": url, "headers": headers}
-        (key_file,) = re.findall(r"made admin, whose API key is in (\S+)", (tmp_path / "errors").read_text())
+        (key_file,) = re.findall(r"made admin, whose API key is in (\S+)", printed)
         key = {"Authorization": f"Bearer {await anyio.Path(key_file).read_text()}".strip()}
         async with (
             httpx2.AsyncClient(headers=key) as talk,
@@ -45,8 +46,20 @@ async def test_the_address_it_prints_reaches_it(host: str, shown: str, tmp_path:
             assert {tool.name for tool in (await client.list_tools()).tools} >= {"create-container", "get-logs"}
 
 
+def test_it_prints_which_tools_need_no_asking(tmp_path: Path) -> None:
+    """As the auth file corrects it."""
+    auto_approve = {"add": ["start-container"], "remove": ["get-logs"]}
+    rules = write_rules(tmp_path / "config", auto_approve=auto_approve, host_safety={})
+    with http_server(tmp_path / "errors", env={"DOCKER_MCP_AUTH_FILE": str(rules)}):
+        printed = (tmp_path / "errors").read_text()
+    (line,) = [line for line in printed.splitlines() if line.startswith('"autoApprove"')]
+    approved = set(json.loads(f"{{{line}}}")["autoApprove"])
+    assert {"list-containers", "compose-ps", "start-container"} <= approved
+    assert not approved & {"get-logs", "stop-container", "remove-container"}
+
+
 async def test_the_stdio_command_it_prints_works_from_every_folder(tmp_path: Path) -> None:
-    _over_http, over_stdio = to_paste(how_to_connect(load_settings(), "a log", None))
+    _over_http, over_stdio = to_paste(how_to_connect(load_settings(), "a log", None, []))
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "__init__.py").write_text("raise SystemExit('this is not docker-mcp')")
     assert Path(over_stdio["command"]).is_absolute()

@@ -22,6 +22,7 @@ from domain.host_safety import (
     stack_violations,
     volume_violations,
 )
+from domain.host_safety.paths import NEVER, HostPaths
 
 pytestmark = pytest.mark.promise("P7")
 
@@ -666,6 +667,29 @@ def test_on_a_remote_host_text_alone_decides(tree: Path, path: str) -> None:
     command = CreateContainer(image="a", volumes={written: "/x"})
     accepted = not container_violations(command, rules, None, [f"{tree}/open/own"])
     assert accepted == (".." not in written.split("/") and safe(tree, Path(os.path.normpath(written))))
+
+
+def spelled(name: str) -> st.SearchStrategy[str]:
+    """The name as another path that leads there: detours, doubled slashes, other case."""
+    ways = [f"./{name}", f"/{name}", f"x/../{name}", f"{name}/.", f"{name}//", f"{name}/x/..", name.upper(), name]
+    return st.sampled_from(ways)
+
+
+@given(data=st.data())
+def test_no_spelling_of_a_protected_place_is_open_whatever_root_is(data: st.DataObject) -> None:
+    """Nor one below it, nor one through a link to it."""
+    place = [name.replace("*", "me") for name in data.draw(st.sampled_from(NEVER))]
+    names = [data.draw(spelled(name)) for name in place]
+    end = data.draw(st.sampled_from(["", "/", "/.", "/x", "/x/../y", "//"]))
+    start = data.draw(st.sampled_from(["/", "//", "/../", "/srv/../", "/./"]))
+    roots = data.draw(
+        st.sampled_from([("/srv", "/" + "/".join(place)), (f"/{place[0]}",), ("/" + "/".join(place[:-1] or place),)])
+    )
+    path = start + "/".join(names) + end
+    for resolve in (os.path.normpath, lambda written: f"/srv/{written}", None):
+        assert HostPaths(roots, resolve, ()).refusal(path) is not None, path
+    linked = HostPaths(("/srv",), lambda written: path if written == "/srv/link" else os.path.normpath(written), ())
+    assert linked.refusal("/srv/link") is not None
 
 
 @given(path=st.text(max_size=30))

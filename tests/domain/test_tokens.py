@@ -40,6 +40,33 @@ def test_no_part_of_a_token_can_be_changed(name: str, other: str, now_s: int, se
     assert refusal(token, b"t" * 32, KEY, now_s, 3600) == "forged", "another server"
 
 
+@pytest.mark.promise("P7")
+@given(NAMES, TIMES, st.data())
+def test_a_token_with_any_character_changed_added_or_left_out_is_refused(
+    name: str, now_s: int, data: st.DataObject
+) -> None:
+    text = issue(SECRET, name, KEY, now_s).text()
+    place = data.draw(st.integers(0, len(text) - 1))
+    sign = data.draw(st.sampled_from("0aA9:._@-\n\0é \u0660") | st.characters())
+    for changed in (
+        text[:place] + sign + text[place + 1 :],
+        text[:place] + sign + text[place:],
+        text[:place] + text[place + 1 :],
+        text + sign,
+    ):
+        token = parse(changed)
+        believed = token is not None and refusal(token, SECRET, KEY, now_s, 3600) is None
+        assert believed == (changed == text)
+
+
+@pytest.mark.promise("P7")
+@given(NAMES, NAMES, TIMES, TIMES)
+def test_no_two_tokens_are_signed_over_the_same_text(name: str, other: str, now_s: int, later_s: int) -> None:
+    """Names and times are told apart wherever one ends and the next begins."""
+    one, two = issue(SECRET, name, KEY, now_s), issue(SECRET, other, KEY, later_s)
+    assert (one.signature == two.signature) == ((name, now_s) == (other, later_s))
+
+
 @pytest.mark.parametrize(
     ("age_s", "why"),
     [(0, None), (3599, None), (3600, "expired"), (10**6, "expired"), (-59, None), (-61, "from_the_future")],

@@ -262,25 +262,31 @@ class HttpServer(Process):
         status, body, _ = self.request("GET", path)
         return status, json.loads(body)
 
-    def post(self, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, bytes, http.client.HTTPMessage]:
-        return self.request("POST", "/mcp", body, _BASIC_HEADERS | bearer() | (headers or {}))
+    def post(
+        self, body: bytes, headers: dict[str, str] | None = None, user: str | None = "admin"
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
+        """Post as a user, None: as nobody."""
+        credentials = bearer(user) if user else {}
+        return self.request("POST", "/mcp", body, _BASIC_HEADERS | credentials | (headers or {}))
 
 
 class RawHttp:
     """Raw JSON-RPC to an HTTP server; a legacy talk has a session."""
 
     transport = "http"
-    principal = "admin"
 
-    def __init__(self, server: HttpServer, era: Era) -> None:
+    def __init__(self, server: HttpServer, era: Era, user: str | None = "admin") -> None:
+        """Begin a talk as a user, None: as nobody."""
         self.server = server
+        self.user = user
+        self.principal = user or "anonymous"
         self.records = server.records
         self.era: Era = era
         self.session: str | None = None
         if era == "legacy":
             hello = {"protocolVersion": VERSIONS[era], "capabilities": {}, "clientInfo": CLIENT}
             body = json.dumps(message("initialize", hello, era, next(_ids))).encode()
-            status, _, headers = server.post(body)
+            status, _, headers = server.post(body, user=user)
             assert status == 200
             self.session = headers["mcp-session-id"]
             self.tell("notifications/initialized")
@@ -301,7 +307,7 @@ class RawHttp:
 
     def exchange(self, method: str, params: Any = None, listen_s: float = 0) -> list[Message]:
         body = json.dumps(message(method, params, self.era, next(_ids))).encode()
-        _, answer, headers = self.server.post(body, self.headers(method, params))
+        _, answer, headers = self.server.post(body, self.headers(method, params), self.user)
         if not headers.get("content-type", "").startswith("text/event-stream"):
             return [json.loads(answer)]
         lines = answer.splitlines()
@@ -316,7 +322,7 @@ class RawHttp:
 
     def tell(self, method: str, params: Any = None) -> None:
         told = {"jsonrpc": "2.0", "method": method, **({} if params is None else {"params": params})}
-        status, _, _ = self.server.post(json.dumps(told).encode(), self.headers(method, params))
+        status, _, _ = self.server.post(json.dumps(told).encode(), self.headers(method, params), self.user)
         assert status == 202
 
 

@@ -1,9 +1,16 @@
 """What one container looks like from outside."""
 
+import logging
+from pathlib import Path
+from typing import Any
+
 import docker
 import orjson
 import pytest
 
+from domain.canonical import sha256_hex
+from domain.principal import Principal
+from tests.conftest import Serve, caller, write_rules
 from tests.real.calls import SLEEP, Calls, Name
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +76,40 @@ async def test_environment_values_are_nowhere_in_the_answer(
         "list-containers", all=True, limit=500, fields=["command", "created", "labels", "mounts", "networks", "ports"]
     )
     assert b"tell-nobody-7531" not in orjson.dumps(everything)
+
+
+@pytest.mark.promise("P6")
+async def test_only_a_role_that_may_read_secrets_is_shown_environment_values_and_the_log_never_is(
+    serve: Serve, engine: docker.APIClient, image: str, name: Name, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    engine.create_container(image, SLEEP, name=name(), environment=["TOKEN=tell-nobody-7531", "BARE"])
+    roles = {"auditor": {"allow": [{}], "secrets": "readable"}, "plain": {"allow": [{}]}}
+    rules = write_rules(tmp_path / "rules", roles=roles)
+    async with serve(DOCKER_MCP_AUTH_FILE=rules) as application:
+
+        async def inspect(role: str) -> tuple[set[str], dict[str, Any]]:
+            as_role = caller(application, principal=Principal("alice", role))
+            answer = await application.dispatcher.dispatch("inspect-container", {"container_name": name()}, as_role)
+            assert answer.error is None
+            outcome = application.store.read_stream(answer.command_id)[-1].payload()
+            assert outcome["result_sha256"] == sha256_hex(answer.text().encode())
+            assert outcome["result_bytes"] == len(answer.text().encode())
+            return set(answer.content()["environment"]), outcome
+
+        readable, outcome = await inspect("auditor")
+        assert readable >= {"TOKEN=tell-nobody-7531", "BARE"}
+        assert "result" not in outcome
+        for role in ("plain", "admin", "user"):
+            assert (await inspect(role))[0] == {entry.partition("=")[0] for entry in readable}
+        write_rules(tmp_path / "rules", roles={**roles, "admin": roles["auditor"], "auditor": roles["plain"]})
+        assert "TOKEN=tell-nobody-7531" in (await inspect("admin"))[0]
+        assert "TOKEN" in (await inspect("auditor"))[0]
+        path = application.store.location.path
+        assert path
+        written = [file.read_bytes() for file in path.parent.iterdir() if file.is_file()]
+    assert b"tell-nobody" not in b"".join(written)
+    assert "tell-nobody" not in caplog.text
 
 
 @pytest.mark.promise("P6")

@@ -75,7 +75,8 @@ class Acting:
         answer = await self.answer(tool, **arguments)
         assert answer.error is not None, f"{tool} {arguments}: {answer.content()}"
         assert answer.error.code == "denied", f"{tool} {arguments}: {answer.error.describe()}"
-        received, denial = self.events(answer)
+        received, *planned, denial = self.events(answer)
+        assert {event.type for event in planned} <= {"command.planned"}
         assert (received.type, denial.type, denial.status) == ("command.received", "command.denied", "denied")
         assert {(event.principal, event.tool) for event in (received, denial)} == {("alice", tool)}
         assert denial.payload()["rule"] == f"role-{denial.role}"

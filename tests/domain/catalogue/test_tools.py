@@ -8,8 +8,10 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from pydantic import TypeAdapter
 
 from domain.catalogue import CATALOGUE
+from domain.catalogue.fields import ImageReference
 from domain.catalogue.tool import AnyTool, Command, Effect, PromptCommand, Surface
 from domain.objects import Kind
 from domain.secrets import digested_fields, dropped_fields, revealing_fields
@@ -91,6 +93,19 @@ def test_the_list_of_tools_is_small_enough_for_an_agent() -> None:
     characters = len(json.dumps([mcp_form(tool) for tool in CATALOGUE.on(Surface.TOOL)], separators=(",", ":")))
 
     assert characters / 4 < MOST_TOKENS
+
+
+@pytest.mark.promise("P7")
+@every_tool
+def test_an_argument_that_names_an_image_is_declared(tool: AnyTool) -> None:
+    """So that rules about images see it."""
+    pattern = TypeAdapter(ImageReference).json_schema()["pattern"]
+    properties = tool.input_schema.get("properties", {})
+    assert [name for name, schema in properties.items() if schema.get("pattern") == pattern] == (
+        [tool.image] if tool.image else []
+    )
+    given = tool.parse(CALLS[tool.name])
+    assert tool.images(given, None) == (None if tool.prepare else (CALLS[tool.name]["image"],) if tool.image else ())
 
 
 @every_tool
