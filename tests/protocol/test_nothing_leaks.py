@@ -1,25 +1,36 @@
-"""A sweep: unique values in every secret place, through tools, error paths, a crash and reports; none is found."""
+"""A sweep: unique values in every secret place, through every tool, error paths, a crash and reports; none is found."""
 
+import base64
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import docker
 import pytest
 
+from domain.catalogue import CATALOGUE
+from domain.catalogue.tool import AnyTool, Surface
 from server.mcp_server import COMMAND_ID_META
 from tests.cli.command import docker_mcp
-from tests.protocol.servers import KEY, HttpServer, Message, RawHttp, running, write_users
+from tests.protocol.planted import (
+    Sighting,
+    found_in,
+    planted,
+    planted_fields,
+    secrets_of,
+    watched_processes,
+    with_secrets,
+)
+from tests.protocol.servers import KEY, HttpServer, Message, Raw, RawHttp, StdioServer, running, write_users
 
-pytestmark = [pytest.mark.engine, pytest.mark.promise("P6"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.promise("P6"), pytest.mark.timeout(240)]
 
-PLANTED = {
-    place: f"planted-{place}-7f3a9c"
-    for place in ("environment", "yaml", "config", "option", "broken", "unknown", "image", "wrong-key", "meta")
-}
+PLACES: Final = ("environment", "yaml", "config", "option", "broken", "unknown", "image", "wrong-key", "meta")
+PLANTED: Final = {place: planted(place) for place in PLACES}
+IN_CONTAINERS: Final = {PLANTED["environment"], PLANTED["yaml"]}
+"""What containers get as their environment, and so have there."""
+SIGNING: Final = base64.b64encode(b"signing-secret-of-the-sweep-0123").decode()
 
 
 def stack(image: str) -> str:
@@ -41,28 +52,97 @@ def stack(image: str) -> str:
     )
 
 
-@contextmanager
-def watched_processes(found: set[str], needles: list[str]) -> Iterator[None]:
-    """Notes which of ``needles`` stand on the command line or in the environment of any process meanwhile."""
-    over = threading.Event()
+def special_calls(image: str, name: Callable[[str], str]) -> list[tuple[str, Message]]:
+    """Calls that succeed, and calls that fail in ways that tempt to quote a value."""
+    made = {"image": image, "name": name("c"), "environment": {"T": PLANTED["environment"]}, "command": ["sleep", "60"]}
+    on_stack = {"project_name": name("s")}
+    return [
+        ("create-container", made),
+        ("create-container", made),  # the name is taken
+        ("create-container", {"image": f"nosuch.invalid/{name('x')}", "environment": {"T": PLANTED["image"]}}),
+        ("create-container", {"image": image, "passwort": PLANTED["unknown"]}),
+        ("create-container", {"image": image, "environment": {"A": [PLANTED["broken"]]}}),
+        ("inspect-container", {"container_name": name("c")}),
+        ("deploy-compose", {**on_stack, "compose_yaml": stack(image)}),
+        ("deploy-compose", {**on_stack, "compose_yaml": f"services: [{PLANTED['broken']}"}),
+        (
+            "deploy-compose",
+            {**on_stack, "compose_yaml": f"services: {{a: {{image: x, ports: ['{PLANTED['broken']}:x']}}}}"},
+        ),
+        ("deploy-compose", {**on_stack, "compose_yaml": stack(image).replace("600", "601") + "#"}),
+        ("compose-ps", on_stack),
+        ("compose-logs", on_stack),
+        ("list-containers", {"fields": ["labels", "command"]}),
+        ("compose-down", {**on_stack, "timeout": 0}),
+        ("no-such-tool", {"x": PLANTED["unknown"]}),
+    ]
 
-    def watch() -> None:
-        while not over.wait(0.02):
-            for folder in Path("/proc").glob("[0-9]*"):
-                for file in ("cmdline", "environ"):
-                    try:
-                        text = (folder / file).read_bytes()
-                    except OSError:
-                        continue
-                    found.update(needle for needle in needles if needle.encode() in text)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
+def aimed(tool: AnyTool, image: str, name: Callable[[str], str]) -> dict[str, Any]:
+    """A call of ``tool`` with secrets in all places, aimed at objects of this test or at none."""
+    own = {
+        "image": image if tool.name == "create-container" else f"nosuch.invalid/{name('x')}",
+        "container_name": name("e"),
+        "container": name("e"),
+        "network": name("n"),
+        "project_name": name("p"),
+        "name": name("e" if tool.name == "create-container" else "n"),
+    }
+    left_out = {"compose_file", "ports", "volumes", "networks", "user", "working_dir"}
+    given = {key: value for key, value in with_secrets(tool).items() if key not in left_out}
+    return {key: own.get(key, value) for key, value in given.items()}
+
+
+class Asking:
+    """Calls tools, and keeps every answer."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __call__(self, talk: Raw, method: str, params: Message) -> Any:
+        answer = talk.ask(method, params)
+        self.told.append(json.dumps(answer))
+        command = (answer.get("result") or {}).get("_meta", {}).get(COMMAND_ID_META)
+        if command and params["name"] != "get-command":
+            self(talk, "tools/call", {"name": "get-command", "arguments": {"command_id": command}})
+        return answer
+
+    def every_tool(self, talk: Raw, image: str, name: Callable[[str], str]) -> None:
+        for tool in CATALOGUE:
+            method = "tools/call" if tool.surface is Surface.TOOL else "prompts/get"
+            self(talk, method, {"name": tool.name, "arguments": aimed(tool, image, name)})
+
+
+def tempt(ask: Asking, talk: Raw, engine: docker.APIClient, image: str, name: Callable[[str], str]) -> None:
+    for tool, arguments in special_calls(image, name):
+        meta = {"authorization": f"Bearer {PLANTED['meta']}"} if tool == "list-containers" else {}
+        answer = ask(talk, "tools/call", {"name": tool, "arguments": arguments, "_meta": meta})
+        if tool == "deploy-compose" and arguments["compose_yaml"] == stack(image):
+            assert not answer["result"].get("isError"), answer
+            (web,) = engine.containers(filters={"label": f"com.docker.compose.project={name('s')}"})
+            assert f"TOKEN={PLANTED['yaml']}" in engine.inspect_container(web["Id"])["Config"]["Env"]
+    wrong = {"username": "admin", "api_key": PLANTED["wrong-key"]}
+    ask(talk, "prompts/get", {"name": "authenticate", "arguments": wrong})
+    ask(talk, "prompts/get", {"name": "audit-logs", "arguments": {"limit": "200"}})
+
+
+def token_of(talk: Raw) -> str:
+    """The one answer in which a token belongs."""
+    arguments = {"username": "admin", "api_key": KEY + "admin"}
+    answer = talk.ask("prompts/get", {"name": "authenticate", "arguments": arguments})
+    token: str = json.loads(answer["result"]["messages"][0]["content"]["text"])["token"]
+    return token
+
+
+def test_every_secret_field_of_the_catalogue_is_planted() -> None:
+    assert {(tool.name, name) for tool in CATALOGUE for name in secrets_of(tool)} >= {
+        ("create-container", "environment"),
+        ("deploy-compose", "compose_yaml"),
+        ("authenticate", "api_key"),
+    }
+    for tool in CATALOGUE:
+        text = json.dumps(with_secrets(tool))
+        assert all(planted(f"{tool.name}-{name}") in text for name in secrets_of(tool))
 
 
 def test_no_planted_value_is_found_anywhere(
@@ -70,97 +150,55 @@ def test_no_planted_value_is_found_anywhere(
 ) -> None:
     state, temporary = tmp_path / "state", tmp_path / "temporary"
     temporary.mkdir()
-    server = HttpServer(state, TMPDIR=temporary)
-    needles = [*PLANTED.values(), KEY]
-    told: list[str] = []
-    on_processes: set[str] = set()
+    of_server: dict[str, Any] = {"TMPDIR": temporary, "MCP_AUTH_SECRET": SIGNING}
+    server = HttpServer(state, **of_server)
+    key_file = state / "ledger.db.key"
+    needles = [*PLANTED.values(), *planted_fields(), KEY, SIGNING]
+    ask = Asking()
+    seen: set[Sighting] = set()
+    servers = {server.process.pid}
 
-    def ask(talk: RawHttp, method: str, params: Message) -> Any:
-        answer = talk.ask(method, params)
-        told.append(json.dumps(answer))
-        return answer
+    def check_files() -> None:
+        """Also while a server has just been killed, when the write-ahead log still holds the last records."""
+        sealing_key = key_file.read_text().strip()
+        assert found_in([state, temporary], [*needles, sealing_key], {key_file: sealing_key}) == set()
 
-    with running(server), watched_processes(on_processes, [value for value in needles if "environment" not in value]):
+    with running(server), watched_processes(seen, [*needles, key_file.read_text().strip()]):
         talk = RawHttp(server, "legacy")
-        token = ask(
-            talk, "prompts/get", {"name": "authenticate", "arguments": {"username": "admin", "api_key": KEY + "admin"}}
-        )["result"]["messages"][0]["content"]["text"]
-        needles.append(json.loads(token)["token"])
-        told.clear()  # that answer is the one place where a token belongs
-        calls: list[tuple[str, Message]] = [
-            (
-                "create-container",
-                {
-                    "image": image,
-                    "name": name("c"),
-                    "environment": {"T": PLANTED["environment"]},
-                    "command": ["sleep", "60"],
-                },
-            ),
-            ("create-container", {"image": image, "name": name("c"), "environment": {"T": PLANTED["environment"]}}),
-            ("create-container", {"image": f"nosuch.invalid/{name('x')}", "environment": {"T": PLANTED["image"]}}),
-            ("create-container", {"image": image, "passwort": PLANTED["unknown"]}),
-            ("create-container", {"image": image, "environment": {"A": [PLANTED["broken"]]}}),
-            ("inspect-container", {"container_name": name("c")}),
-            ("deploy-compose", {"project_name": name("s"), "compose_yaml": stack(image)}),
-            ("deploy-compose", {"project_name": name("s"), "compose_yaml": f"services: [{PLANTED['broken']}"}),
-            (
-                "deploy-compose",
-                {
-                    "project_name": name("s"),
-                    "compose_yaml": f"services: {{a: {{image: x, ports: ['{PLANTED['broken']}:x']}}}}",
-                },
-            ),
-            ("deploy-compose", {"project_name": name("s"), "compose_yaml": stack(image).replace("600", "601") + "#"}),
-            ("compose-ps", {"project_name": name("s")}),
-            ("compose-logs", {"project_name": name("s")}),
-            ("list-containers", {"fields": ["labels", "command"]}),
-            ("compose-down", {"project_name": name("s"), "timeout": 0}),
-            ("no-such-tool", {"x": PLANTED["unknown"]}),
-        ]
-        for tool, arguments in calls:
-            meta = {"authorization": f"Bearer {PLANTED['meta']}"} if tool == "list-containers" else {}
-            answer = ask(talk, "tools/call", {"name": tool, "arguments": arguments, "_meta": meta})
-            if tool == "deploy-compose" and arguments["compose_yaml"] == stack(image):
-                assert not answer["result"].get("isError"), answer
-                (web,) = engine.containers(filters={"label": f"com.docker.compose.project={name('s')}"})
-                assert f"TOKEN={PLANTED['yaml']}" in engine.inspect_container(web["Id"])["Config"]["Env"]
-            command = answer.get("result", {}).get("_meta", {}).get(COMMAND_ID_META)
-            if command:
-                ask(talk, "tools/call", {"name": "get-command", "arguments": {"command_id": command}})
-        ask(
-            talk,
-            "prompts/get",
-            {"name": "authenticate", "arguments": {"username": "admin", "api_key": PLANTED["wrong-key"]}},
-        )
-        ask(talk, "prompts/get", {"name": "audit-logs", "arguments": {"limit": "200"}})
-        connection = talk.call_and_leave(
-            {
-                "name": "create-container",
-                "arguments": {
-                    "image": image,
-                    "name": name("d"),
-                    "environment": {"T": PLANTED["environment"]},
-                    "command": ["sleep", "60"],
-                },
-            },
-            99,
-        )
+        needles.append(token_of(talk))
+        tempt(ask, talk, engine, image, name)
+        ask.every_tool(talk, image, name)
+        _, new = special_calls(image, name)[0]
+        new = {**new, "name": name("d")}
+        connection = talk.call_and_leave({"name": "create-container", "arguments": new}, 99)
         server.kill()
         connection.close()
+        check_files()
+
+        again = HttpServer(state, **of_server)
+        write_users(state, admin="admin")
+        servers.add(again.process.pid)
+        with running(again):
+            ask(RawHttp(again, "modern"), "prompts/get", {"name": "audit-logs", "arguments": {"limit": "200"}})
+            assert "DEBUG" in again.stderr(), "the most talkative level is the one that is tried"
+
+        given: dict[str, Any] = {
+            "DOCKER_MCP_TOKEN": KEY + "admin",
+            "DOCKER_MCP_SEALING_KEY": key_file.read_text().strip(),
+        }
+        stdio = StdioServer(state, "modern", **of_server, **given)
+        servers.add(stdio.process.pid)
+        with running(stdio):
+            ask.every_tool(stdio, image, name)
+            ask.told += [line.decode() for line in stdio.raw_lines]
     assert engine.inspect_container(name("c"))["Config"]["Env"] == [f"T={PLANTED['environment']}"]
-    again = HttpServer(state, TMPDIR=temporary)
-    write_users(state, admin="admin")
-    with running(again):
-        ask(RawHttp(again, "modern"), "prompts/get", {"name": "audit-logs", "arguments": {"limit": "200"}})
-    environment = {"DOCKER_MCP_STATE_DIR": str(state), "XDG_CONFIG_HOME": str(state / "config")}
+
+    environment = {"DOCKER_MCP_STATE_DIR": str(state), "XDG_CONFIG_HOME": str(state / "config"), "LOG_LEVEL": "DEBUG"}
     for words in (["audit", "--json"], ["doctor", "--json"], ["user", "list"]):
         done = docker_mcp(*words, env=environment)
-        told += [done.stdout, done.stderr]
-
-    files = [file for file in (*state.rglob("*"), *temporary.rglob("*")) if file.is_file()]
-    assert any(file.name.startswith("ledger.db") for file in files)
-    everything = {str(file): file.read_bytes() for file in files} | {"answers": "\n".join(told).encode()}
-    found = {(needle, place) for place, text in everything.items() for needle in needles if needle.encode() in text}
-    assert found == set()
-    assert on_processes <= {PLANTED["yaml"]}, "only the container itself has its environment"
+        ask.told += [done.stdout, done.stderr]
+    check_files()
+    answers = "\n".join(ask.told)
+    assert [needle for needle in [*needles, key_file.read_text().strip()] if needle in answers] == []
+    elsewhere = {each for each in seen if each.pid not in servers or each.where == "cmdline"}
+    assert {each for each in elsewhere if each.where == "cmdline" or each.value not in IN_CONTAINERS} == set()
