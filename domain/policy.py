@@ -71,6 +71,34 @@ class Host:
     protected: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """The rules that are about a call, by its tool and effect and, once they are known, by its images."""
+
+    allow: tuple[Rule, ...]
+    deny: tuple[Rule, ...]
+    hold: tuple[tuple[int, ApprovalRule], ...]
+
+    def about(self, images: Sequence[Image]) -> "_Fitting":
+        """Return those that are about a call which names these images."""
+        return _Fitting(
+            tuple(rule for rule in self.allow if rule.allows_images(images)),
+            tuple(rule for rule in self.deny if rule.denies_images(images)),
+            tuple((number, rule) for number, rule in self.hold if rule.denies_images(images)),
+        )
+
+    def refuse(self, *, images_known: bool) -> bool:
+        """Return whether the call is denied whatever it touches."""
+        return not self.allow or any(
+            not rule.about_objects and (images_known or rule.images is None) for rule in self.deny
+        )
+
+    def depend(self, *, images_known: bool) -> bool:
+        """Return whether the verdict depends on what the call touches, or on images that are not known yet."""
+        open_images = not images_known and any(rule.images is not None for rule in self.allow)
+        return bool(self.deny or self.hold) or open_images or all(rule.about_objects for rule in self.allow)
+
+
 class Policy:
     """The rules of an auth file, as narrowed by the operator. What no rule allows is denied."""
 
@@ -107,39 +135,34 @@ class Policy:
         name = f"role-{principal.role}"
         if role is None:
             return Decision(Verdict.DENY, name, f"role {principal.role} is not defined")
-        allowing = [rule for rule in role.allow if rule.fits_call(tool, effect)]
-        denying = [rule for rule in role.deny if rule.fits_call(tool, effect)]
-        if not allowing or any(not rule.about_objects and rule.images is None for rule in denying):
+        rules = _Fitting(
+            tuple(rule for rule in role.allow if rule.fits_call(tool, effect)),
+            tuple(rule for rule in role.deny if rule.fits_call(tool, effect)),
+            () if approved else self._holding(principal, tool, effect),
+        )
+        if rules.refuse(images_known=False):
             return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} with {tool}")
-        holding = [] if approved else self._holding(principal, tool, effect)
         if images is not None:
-            named = [Image.parse(image) for image in images]
-            allowing = [rule for rule in allowing if rule.allows_images(named)]
-            denying = [rule for rule in denying if rule.denies_images(named)]
-            holding = [(number, rule) for number, rule in holding if rule.denies_images(named)]
-            if not allowing or any(not rule.about_objects for rule in denying):
+            rules = rules.about([Image.parse(image) for image in images])
+            if rules.refuse(images_known=True):
                 return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} with these images")
-        if objects is None or images is None:
-            open_images = images is None and any(rule.images is not None for rule in allowing)
-            if denying or holding or open_images or all(rule.about_objects for rule in allowing):
-                return Decision(Verdict.OPEN, name, "it depends on the objects")
-            objects = objects or ()
-        for touched in objects:
-            if not _allow(allowing, touched) or _deny(denying, touched):
-                return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} what this call touches")
-        for number, rule in holding:
-            if not rule.about_objects or any(_deny([rule], touched) for touched in objects):
+        if (objects is None or images is None) and rules.depend(images_known=images is not None):
+            return Decision(Verdict.OPEN, name, "it depends on the objects")
+        if not all(_allow(rules.allow, touched) and not _deny(rules.deny, touched) for touched in objects or ()):
+            return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} what this call touches")
+        for number, rule in rules.hold:
+            if not rule.about_objects or any(_deny([rule], touched) for touched in objects or ()):
                 why = f"waits for approval by {' or '.join(rule.approvers)}"
                 return Decision(Verdict.DEFER, f"approval-{number}", why, rule)
         return Decision(Verdict.ALLOW, name, f"role {principal.role} may {effect}")
 
-    def _holding(self, principal: Principal, tool: str, effect: Effect) -> list[tuple[int, ApprovalRule]]:
+    def _holding(self, principal: Principal, tool: str, effect: Effect) -> tuple[tuple[int, ApprovalRule], ...]:
         """Return the approval rules that may hold back the call, with their numbers in the file."""
-        return [
+        return tuple(
             (number, rule)
             for number, rule in enumerate(self._rules.approvals, 1)
             if rule.fits_caller(principal.role) and rule.fits_call(tool, effect)
-        ]
+        )
 
     def host_denial(self, asks: Iterable[Ask]) -> Decision | None:
         """Return the denial of what is asked of the engine's host, None if all of it is allowed."""

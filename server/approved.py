@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from domain.catalogue.tool import Catalogue
+from domain.catalogue.tool import Catalogue, sees_nothing
 from domain.command_stream import CommandStream
 from domain.errors import ConcurrentAppendError, DockerMcpError, LogUnavailableError, UnsealError
 from domain.events import (
@@ -103,7 +103,7 @@ class ApprovedCommands:
             summary=received.summary,
             stream=CommandStream.resume(events, self._new_id),
             caller=Caller(principal=self._requester(first.principal, first.role), transport=received.transport),
-            sight=Sight(lambda _name, _labels: False, all_records=False),  # as the rules have it when it is carried out
+            sight=Sight(sees_nothing, all_records=False),  # as the rules have it when it is carried out
             policy_digest=deferred.policy_digest,
             approved_for=deferred.pinned,
         )

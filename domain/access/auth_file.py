@@ -120,7 +120,7 @@ class ApprovalRule(Rule):
     )
 
     def fits_caller(self, role: str) -> bool:
-        return any(fnmatchcase(role, pattern) for pattern in self.roles)
+        return any(matches(role, pattern) for pattern in self.roles)
 
 
 class AutoApprove(_Section):

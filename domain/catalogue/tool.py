@@ -123,6 +123,11 @@ def sees_all(_name: str, _labels: Mapping[str, str], _parts: tuple[Touched, ...]
     return True
 
 
+def sees_nothing(_name: str, _labels: Mapping[str, str], _parts: tuple[Touched, ...] = ()) -> bool:
+    """Let lists show nothing. Satisfies :class:`MaySee`."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What a port method learns of the command it carries out, besides its arguments.

@@ -22,9 +22,9 @@ def test_the_operator_adds_and_removes() -> None:
     assert set(found) == {*READING, "start-container"} - {"get-logs"}
 
 
-@pytest.mark.parametrize("add", [["*"], ["remove-container", "compose-down", "network-remove"]])
-def test_what_destroys_is_never_in_it(add: list[str]) -> None:
+@pytest.mark.parametrize("add", [["*"], ["remove-container", "compose-down", "network-remove", "approvals-*"]])
+def test_what_destroys_or_approves_is_never_in_it(add: list[str]) -> None:
     """Also not what destroys with some arguments only."""
     found = set(auto_approved(CATALOGUE, AutoApprove(add=add)))
-    assert not found & {"remove-container", "network-remove", "compose-down"}
+    assert not found & {"remove-container", "network-remove", "compose-down", "approvals-approve", "approvals-refuse"}
     assert found <= {tool.name for tool in CATALOGUE if tool.effect is not Effect.DESTROY}

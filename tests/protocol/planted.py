@@ -21,6 +21,7 @@ class Sighting(NamedTuple):
     value: str
     where: str
     pid: int
+    parent: int
 
 
 def planted(place: str) -> str:
@@ -76,13 +77,7 @@ def watched_processes(found: set[Sighting], needles: Collection[str]) -> Iterato
     def watch() -> None:
         while not over.wait(0.02):
             for folder in Path("/proc").glob("[0-9]*"):
-                for file in ("cmdline", "environ"):
-                    try:
-                        text = (folder / file).read_bytes()
-                    except OSError:
-                        continue
-                    here = [needle for needle in needles if needle.encode() in text]
-                    found.update(Sighting(needle, file, int(folder.name)) for needle in here)
+                found.update(_sightings(folder, needles))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -91,6 +86,22 @@ def watched_processes(found: set[Sighting], needles: Collection[str]) -> Iterato
     finally:
         over.set()
         watcher.join()
+
+
+def _sightings(process: Path, needles: Collection[str]) -> list[Sighting]:
+    try:
+        parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+        if (process / "cmdline").read_bytes() == Path(f"/proc/{parent}/cmdline").read_bytes():
+            return []  # it has only begun, and is its parent's image still
+        texts = {file: (process / file).read_bytes() for file in ("cmdline", "environ")}
+    except OSError:
+        return []
+    return [
+        Sighting(needle, where, int(process.name), parent)
+        for where, text in texts.items()
+        for needle in needles
+        if needle.encode() in text
+    ]
 
 
 def found_in(folders: Collection[Path], needles: Collection[str], spared: Mapping[Path, str]) -> set[tuple[str, str]]:

@@ -53,11 +53,14 @@ compose-down        A     -    -     O       O       N      A      O
 image-list          A     A    -     A       A       A      A      A
 image-pull          A     -    -     -       O       N      O      O
 system-info         A     A    -     A       A       A      A      A
+approvals-list      A     A    -     A       A       A      A      A
+approvals-approve   A     -    -     A       N       N      A      A
+approvals-refuse    A     -    -     A       N       N      A      A
 get-command         A     A    -     A       A       A      A      A
 audit-logs          A     A    A     A       A       A      A      A
 authenticate        A     A    A     A       A       A      A      A
 """
-"""A: allowed, -: never allowed, O: allowed on ours and denied on theirs, N: denied on these, which bear no labels."""
+"""A: allowed, -: never allowed, O: allowed on ours and denied on theirs, N: denied on these."""
 
 _HEADER, *_LINES = (line.split() for line in TABLE.strip().splitlines())
 EXPECTED: Final[dict[str, dict[str, str]]] = {name: dict(zip(ROLES, answers, strict=True)) for name, *answers in _LINES}
@@ -110,7 +113,8 @@ def calls(prefix: str, side: str) -> dict[str, dict[str, Any]]:
         **dict.fromkeys(("compose-ps", "compose-logs", "compose-start", "compose-stop", "compose-restart"), stack),
         "compose-down": {**stack, "volumes": side == "theirs"},
         "image-pull": {"image": image},
-        "get-command": NO_COMMAND["arguments"],
+        "approvals-list": {},
+        **dict.fromkeys(("approvals-approve", "approvals-refuse", "get-command"), NO_COMMAND["arguments"]),
         "authenticate": {"username": "alice", "api_key": f"{KEY}alice"},
     }
 
