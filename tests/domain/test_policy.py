@@ -203,6 +203,30 @@ def test_a_stack_is_judged_by_its_parts(role: dict[str, object], touched: Touche
     assert rules.sight(ALICE, "compose-list", Effect.READ)(touched.name, {}, touched.parts) == allowed
 
 
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize(
+    ("rule", "images", "verdict"),
+    [
+        ({"images": ["reg.example/*"]}, ["nginx", "REG.example:443/a"], Verdict.DEFER),
+        ({"images": ["reg.example/*"]}, ["nginx"], Verdict.ALLOW),
+        ({"images": ["reg.example/*"]}, [], Verdict.ALLOW),
+        ({"images": ["reg.example/*"]}, ["0a1b"], Verdict.DEFER),
+        ({"images": ["reg.example/*"]}, None, Verdict.OPEN),
+        ({"objects": ["container/db"]}, [], Verdict.DEFER),
+        ({"labels": {"team": "b"}}, [], Verdict.DEFER),
+        ({"labels": {"team": "c"}}, [], Verdict.ALLOW),
+        ({"objects": ["container/db"], "images": ["nginx"]}, ["redis"], Verdict.ALLOW),
+    ],
+)
+def test_what_waits_for_approval_is_recognised_as_what_is_denied_is(
+    rule: dict[str, object], images: list[str] | None, verdict: Verdict
+) -> None:
+    """One image, or one part of a stack, is enough."""
+    rules = Policy(read_auth_file(orjson.dumps({"approvals": [rule]}).decode()))
+    admin = Principal("a", Role.ADMIN)
+    assert rules.decide(admin, "deploy-compose", Effect.MUTATE, [stack(WEB, DB)], images).verdict is verdict
+
+
 def test_the_digest_names_the_rules() -> None:
     texts = ["{}", '{"roles": {"a": {}}}', '{"roles": {"a": {"allow": [{}]}}}', '{"roles": {"b": {"allow": [{}]}}}']
     digests = [Policy(read_auth_file(text)).digest for text in texts]

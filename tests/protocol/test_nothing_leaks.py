@@ -2,18 +2,25 @@
 
 import base64
 import json
+import logging
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import docker
+import psycopg
 import pytest
 
+from adapters.store.location import Location
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import AnyTool, Surface
 from server.mcp_server import COMMAND_ID_META
 from tests.cli.command import docker_mcp
+from tests.conftest import SEALING_KEY, PostgresServer, Serve, caller
 from tests.protocol.planted import (
+    MARK,
     Sighting,
     found_in,
     planted,
@@ -23,6 +30,7 @@ from tests.protocol.planted import (
     with_secrets,
 )
 from tests.protocol.servers import KEY, HttpServer, Message, Raw, RawHttp, StdioServer, running, write_users
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.promise("P6"), pytest.mark.timeout(240)]
 
@@ -199,3 +207,53 @@ def test_no_planted_value_is_found_anywhere(
     answers = "\n".join(ask.told)
     assert [needle for needle in [*needles, key_file.read_text().strip()] if needle in answers] == []
     assert {each for each in seen if each.where == "cmdline" or each.parent in servers} == set()
+
+
+@pytest.mark.anyio
+@pytest.mark.postgres
+async def test_no_planted_value_is_found_in_postgres(
+    serve: Serve,
+    postgres: PostgresServer,
+    postgres_location: Location,
+    image: str,
+    name: Callable[[str], str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serve(postgres_location, MCP_AUTH_SECRET=SIGNING) as application:
+        calls = [(tool, arguments, Surface.TOOL) for tool, arguments in special_calls(image, name)]
+        calls += [(tool.name, aimed(tool, image, name), tool.surface) for tool in CATALOGUE]
+        for tool, arguments, surface in calls:
+            answer = await application.dispatcher.dispatch(tool, arguments, caller(application), surface)
+            assert MARK not in answer.text() + (answer.error.describe() if answer.error else "")
+    needles = [*PLANTED.values(), *planted_fields(), SIGNING, SEALING_KEY]
+    tables = ("event", "data_key", "open_command", "audit_trail")
+    with psycopg.connect(postgres_location.url) as connection:
+        rows = [connection.execute(f"SELECT t::text FROM {table} t".encode()).fetchall() for table in tables]
+    assert len(rows[0]) > len(calls)
+    assert [needle for needle in needles if needle in str(rows)] == []
+    assert found_in([postgres.data], needles, {}) == set()
+    assert [needle for needle in needles if needle in caplog.text] == []
+
+
+def test_the_sweep_finds_what_is_there(tmp_path: Path) -> None:
+    """In a file as text and as the bytes that text stands for, in a file that others can read, and in a process."""
+    secret, seen = base64.b64encode(b"x" * 32).decode(), set[Sighting]()
+    for file, content in (("text", secret.encode()), ("bytes", b"x" * 32), ("hex", (b"x" * 32).hex().encode())):
+        (tmp_path / file).write_bytes(b"before " + content + b" after")
+    assert found_in([tmp_path], [secret], {}) == {(secret, str(tmp_path / file)) for file in ("text", "bytes", "hex")}
+    with pytest.raises(AssertionError):
+        found_in([tmp_path], [secret], {tmp_path / "text": secret})
+    with watched_processes(seen, [secret, "600.73914"]):
+        started = subprocess.Popen(["sleep", "600"], env={"SECRET": secret, "PATH": os.environ["PATH"]})
+        other = subprocess.Popen(["sleep", "600.73914"])
+        try:
+            wait_for(lambda: len(seen) >= 2, what="both to be seen")
+        finally:
+            for process in (started, other):
+                process.kill()
+                process.wait()
+    assert {(each.value, each.where, each.pid) for each in seen} == {
+        (secret, "environ", started.pid),
+        ("600.73914", "cmdline", other.pid),
+    }

@@ -98,6 +98,7 @@ def calls(prefix: str, side: str) -> dict[str, dict[str, Any]]:
     image = f"{NO_REGISTRY}/{side}/app"
     container, network, stack = {"container_name": thing}, {"name": thing}, {"project_name": f"{thing}-stack"}
     link = {"network": thing, "container": thing}
+    no_command: dict[str, Any] = NO_COMMAND["arguments"]
     service = {"image": image, "network_mode": "none", "labels": labels}
     return {
         "create-container": {"image": image, "name": f"{thing}-new", "labels": labels},
@@ -114,7 +115,7 @@ def calls(prefix: str, side: str) -> dict[str, dict[str, Any]]:
         "compose-down": {**stack, "volumes": side == "theirs"},
         "image-pull": {"image": image},
         "approvals-list": {},
-        **dict.fromkeys(("approvals-approve", "approvals-refuse", "get-command"), NO_COMMAND["arguments"]),
+        **dict.fromkeys(("approvals-approve", "approvals-refuse", "get-command"), no_command),
         "authenticate": {"username": "alice", "api_key": f"{KEY}alice"},
     }
 
