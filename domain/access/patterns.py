@@ -5,4 +5,4 @@ from fnmatch import fnmatchcase
 
 def matches(text: str, pattern: str) -> bool:
     """Return whether the whole of ``text`` fits ``pattern``."""
-    return fnmatchcase(text, pattern.replace("[", "[[]"))
+    return pattern == "*" or fnmatchcase(text, pattern.replace("[", "[[]"))
