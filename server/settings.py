@@ -104,6 +104,22 @@ class Settings(BaseSettings):
     DOCKER_MCP_WAITING_LIMIT: Annotated[
         int, Field(ge=1, le=10_000, description="Commands that may wait for approval; one more is denied.")
     ] = 200
+    DOCKER_MCP_REFUSALS_PER_MINUTE: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Refused calls of one caller or address that are recorded in a minute; more are only counted.",
+        ),
+    ] = 120
+    DOCKER_MCP_DISK_RESERVE_MIB: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_048_576,
+            description="MiB of the SQLite log's disk kept for outcomes; with less free, new commands are refused.",
+        ),
+    ] = 64
     DOCKER_MCP_SHUTDOWN_GRACE_S: Annotated[
         float, Field(ge=0, le=300, description="Seconds that running commands get to finish when the server stops.")
     ] = 8.0

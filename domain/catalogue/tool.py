@@ -125,6 +125,8 @@ class Run:
     """Tells whether the caller has cancelled the call."""
     sees_all_records: bool = True
     """Whether the audit trail may show the principal what others did."""
+    address: str = "stdio"
+    """Where the caller comes from."""
 
     def target(self, kind: Kind) -> ObjectState:
         """Return the pinned object of this kind; the command acts on its id, never on a name."""
