@@ -48,6 +48,7 @@ from server.journal import Journal
 from server.projector import Projector
 from server.recovery import Recovery
 from server.settings import TOOLSETS, Settings
+from server.user_changes import AUTH_STREAM, recorder
 from server.version import VERSION
 from server.workers import Workers
 
@@ -175,10 +176,10 @@ class Application:
         self.principal = local_principal(settings.DOCKER_MCP_STDIO_ROLE)
         location = Location.parse(settings.database_url)
         self._host = host_of(settings, location)
-        self.auth = AuthStore(settings.auth_file, self._rules_changed)
+        self.store = SqlEventStore(location, now_ms, self.executor, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
+        self.auth = AuthStore(settings.auth_file, self._rules_changed, recorder(self.store, self.principal, new_id))
         self._rules = self.auth.load()
         self._policy = self._policy_of(self._rules)
-        self.store = SqlEventStore(location, now_ms, self.executor, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
         self.reserve = DiskReserve(location.path, settings.DOCKER_MCP_DISK_RESERVE_MIB << 20)
         self.docker = DockerAdapters(
             settings, lambda: self._recorded_stacks, partial(command_state, self.store.read_stream)
@@ -220,7 +221,7 @@ class Application:
             self.auth.current,
             load_auth_secret(settings.auth_secret, location.path),
             settings.DOCKER_MCP_TOKEN_LIFETIME_S,
-            lambda event, principal: self._note("auth", event, principal or ANONYMOUS),
+            lambda event, principal: self._note(AUTH_STREAM, event, principal or ANONYMOUS),
             self.refusals,
         )
         sealer = sealer or sealer_of(settings, location)
