@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.principal import ANONYMOUS, Principal
 
-MOST_ADDRESSES: Final = 32
+MOST_ADDRESSES: Final = 16
 """Addresses that have a budget of their own within a minute; all others share one."""
 
 OTHERS: Final = "others"

@@ -40,7 +40,7 @@ class DiskReserve:
         """
         if not self.has_room():
             raise LowDiskError(
-                f"the disk of the event log has less than {self._reserve_bytes >> 20} MiB left, so nothing was done"
+                f"the disk of the event log has less than {self._reserve_bytes >> 20} MiB left: new commands are refused"
             )
 
     def _look(self, path: Path) -> bool:
