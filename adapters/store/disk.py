@@ -39,9 +39,8 @@ class DiskReserve:
             LowDiskError: less than the reserve is free.
         """
         if not self.has_room():
-            raise LowDiskError(
-                f"the disk of the event log has less than {self._reserve_bytes >> 20} MiB left: new commands are refused"
-            )
+            left = f"less than {self._reserve_bytes >> 20} MiB left"
+            raise LowDiskError(f"the disk of the event log has {left}: new commands are refused")
 
     def _look(self, path: Path) -> bool:
         try:
