@@ -274,9 +274,7 @@ class Dispatcher:
 
 def _is_judged_late(job: Job, decision: Decision) -> bool:
     """Return whether the log holds a part of the command before anybody knows whether it is refused."""
-    return bool(
-        job.judge or job.tool.prepare or decision.verdict is Verdict.DEFER or job.caller.principal == ANONYMOUS
-    )
+    return bool(job.judge or job.tool.prepare or decision.verdict is Verdict.DEFER or job.caller.principal == ANONYMOUS)
 
 
 def _refusal(job: Job, decision: Decision) -> DockerMcpError:
