@@ -17,6 +17,7 @@ from domain.chain import verify
 from domain.events import RecordedEvent
 from server.bootstrap import new_id, now_ms
 from tests.cli.command import Variables, complaint, docker_mcp, http_server, log_at
+from tests.conftest import SEALING_KEY, free_port
 
 ME = f"local:{getpass.getuser()}"
 SECRET = {"MCP_AUTH_SECRET": "s" * 16}
@@ -124,7 +125,8 @@ def test_the_first_admin_of_an_http_server_is_recorded_before_the_start(
 
 @pytest.mark.promise("P1")
 def test_without_a_log_no_first_admin_is_made(file: Path) -> None:
-    done = docker_mcp("http", env={"DOCKER_MCP_DATABASE_URL": "sqlite:////proc/none/ledger.db", **SECRET})
+    nowhere = {"DOCKER_MCP_DATABASE_URL": "sqlite:////proc/none/ledger.db", "DOCKER_MCP_SEALING_KEY": SEALING_KEY}
+    done = docker_mcp("http", "--port", str(free_port()), env={**nowhere, **SECRET})
     assert done.returncode == 1
     assert "log_unavailable: nothing was changed" in done.stderr
     assert list(file.parent.iterdir()) == [], "neither auth file nor key"

@@ -9,6 +9,7 @@ import pytest
 
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import Effect, Surface
+from server.settings import TOOLSETS
 from tests.cli.command import complaint, docker_mcp
 from tests.protocol.servers import HttpServer, Raw, RawHttp, StdioServer, running
 
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.promise("P7")]
 
 READS = {tool.name for tool in CATALOGUE.on(Surface.TOOL) if tool.effect is Effect.READ}
 NETWORKS = {tool.name for tool in CATALOGUE.on(Surface.TOOL) if tool.name.startswith("network-")}
-ALWAYS = {tool.name for tool in CATALOGUE.on(Surface.TOOL) if tool.port.__name__ in ("AuditTrail", "Identity")}
+ALWAYS = {tool.name for tool in CATALOGUE.on(Surface.TOOL) if tool.port.__name__.lower() not in TOOLSETS}
 
 
 def offered(talk: Raw) -> set[str]:
