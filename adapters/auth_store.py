@@ -17,7 +17,8 @@ import orjson
 from adapters.private_file import write_first, write_private
 from domain.access.auth_file import AuthFile, User, read_auth_file
 from domain.access.tokens import KEY_PREFIX, fingerprint
-from domain.errors import ConfigurationError, InvalidArgumentsError
+from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
+from domain.events import Event, UserAdded, UserKeyRotated, UserRemoved
 from domain.principal import Role
 
 _SHORTEST_SECRET: Final = 32
@@ -32,10 +33,22 @@ Told = Callable[[AuthFile | None, str | None], None]
 class AuthStore:
     """The rules in force. A file that is not there means no users and the default roles."""
 
-    def __init__(self, path: Path, told: Told = lambda _rules, _problem: None) -> None:
-        """Prepare; nothing is read before :meth:`load`."""
+    def __init__(
+        self,
+        path: Path,
+        told: Told = lambda _rules, _problem: None,
+        record: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
+        """Prepare; nothing is read before :meth:`load`.
+
+        Args:
+            path: the auth file.
+            told: hears of changes that somebody made.
+            record: records a change of users before it is made; what it raises prevents the change.
+        """
         self.path = path
         self._told = told
+        self._record = record
         self._rules = AuthFile()
         self._seen: tuple[int, ...] | None = None
         self._lock = threading.Lock()
@@ -76,7 +89,7 @@ class AuthStore:
         with self._alone():
             if name in self._read().users:
                 raise InvalidArgumentsError(f"the user {name} exists", hint="`docker-mcp user rotate` gives a new key")
-            return self._give_key(name, role, key or _new_key())
+            return self._give_key(UserAdded(user=name, role=str(role)), key or _new_key())
 
     def rotate_key(self, name: str) -> str:
         """Give a user a new API key and return it; the old key and its tokens end.
@@ -85,7 +98,7 @@ class AuthStore:
             InvalidArgumentsError: there is no such user.
         """
         with self._alone():
-            return self._give_key(name, self._user(name).role, _new_key())
+            return self._give_key(UserKeyRotated(user=name, role=self._user(name).role), _new_key())
 
     def remove_user(self, name: str) -> None:
         """Remove a user; the key and its tokens end.
@@ -94,10 +107,10 @@ class AuthStore:
             InvalidArgumentsError: there is no such user.
         """
         with self._alone():
-            self._user(name)
+            role = self._user(name).role
             tree = self._tree()
             del tree["users"][name]
-            self._write(tree)
+            self._write(tree, UserRemoved(user=name, role=role))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -120,21 +133,22 @@ class AuthStore:
             raise InvalidArgumentsError(f"there is no user {name}", hint="`docker-mcp user list` shows the users")
         return user
 
-    def _give_key(self, name: str, role: str, key: str) -> str:
+    def _give_key(self, change: UserAdded | UserKeyRotated, key: str) -> str:
         tree = self._tree()
         created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        user = {"role": str(role), "key_sha256": fingerprint(key), "created": created}
-        tree.setdefault("users", {})[name] = user
-        self._write(tree)
+        user = {"role": change.role, "key_sha256": fingerprint(key), "created": created}
+        tree.setdefault("users", {})[change.user] = user
+        self._write(tree, change)
         return key
 
     def _tree(self) -> dict[str, Any]:
         tree: dict[str, Any] = orjson.loads(self.path.read_bytes()) if self.path.exists() else {}
         return tree
 
-    def _write(self, tree: dict[str, Any]) -> None:
+    def _write(self, tree: dict[str, Any], change: Event) -> None:
         text = orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         read_auth_file(text.decode())
+        self._record(change)
         try:
             write_private(self.path.resolve(), text)
         except OSError as error:
@@ -177,13 +191,18 @@ def make_first_admin(store: AuthStore, key_file: Path) -> None:
 
     Raises:
         ConfigurationError: the files cannot be written.
+        DockerMcpError: the change cannot be recorded.
     """
     key = _new_key()
     try:
         write_private(key_file, f"{key}\n".encode())
     except OSError as error:
         raise ConfigurationError(f"the API key cannot be kept in {key_file}: {error.strerror}") from error
-    store.add_user("admin", Role.ADMIN, key)
+    try:
+        store.add_user("admin", Role.ADMIN, key)
+    except DockerMcpError:
+        key_file.unlink(missing_ok=True)
+        raise
 
 
 def _new_key() -> str:

@@ -74,6 +74,14 @@ class OverloadedError(DockerMcpError):
     retryable = True
 
 
+class TooManyRefusalsError(DockerMcpError):
+    """Too many calls of this caller were refused within a minute; this one was not looked at."""
+
+    code = "too_many_refusals"
+    hint = "wait a minute, then call again"
+    retryable = True
+
+
 class ShuttingDownError(DockerMcpError):
     """The server is stopping; nothing was done."""
 
@@ -95,6 +103,15 @@ class LogUnavailableError(DockerMcpError):
     code = "log_unavailable"
     hint = "run `docker-mcp doctor` on the server to see why"
     retryable = True
+
+
+class LowDiskError(LogUnavailableError):
+    """The disk of the event log is nearly full, so nothing was done."""
+
+    hint = (
+        "free space on the server's disk, or lower DOCKER_MCP_DISK_RESERVE_MIB: that much is kept for the outcomes of "
+        "running commands"
+    )
 
 
 class LogInDoubtError(LogUnavailableError):

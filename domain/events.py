@@ -246,11 +246,54 @@ class AuthenticationFailed(Event):
 
 
 class TokenIssued(Event):
-    """A user exchanged an API key for a token."""
+    """A user exchanged an API key for a token; or, with ``user``, somebody had one printed that stands for ``user``."""
 
     type = "token.issued"
 
     expires_at_s: int
+    user: str | None = None
+
+
+class UserAdded(Event):
+    """A user with an API key is about to be written into the auth file. Neither key nor hash is kept here."""
+
+    type = "user.added"
+
+    user: str
+    role: str
+
+
+class UserKeyRotated(Event):
+    """A user is about to get a new API key; the old one and its tokens end."""
+
+    type = "user.key_rotated"
+
+    user: str
+    role: str
+
+
+class UserRemoved(Event):
+    """A user is about to be taken out of the auth file; the key and its tokens end."""
+
+    type = "user.removed"
+
+    user: str
+    role: str
+
+
+class CallsSuppressed(Event):
+    """Refused calls that were counted, not recorded: their source had spent its budget, or there was no room.
+
+    ``source`` is the address of callers whom nobody knows; else the event's principal is the source. ``codes`` holds
+    each error code with its number of calls, sorted; ``authentication.failed`` counts events of that type.
+    """
+
+    type = "calls.suppressed"
+
+    source: str | None = None
+    since_ms: int
+    total: int
+    codes: tuple[tuple[str, int], ...]
 
 
 class PolicyLoaded(Event):
@@ -323,6 +366,10 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         AuthenticationSucceeded,
         AuthenticationFailed,
         TokenIssued,
+        UserAdded,
+        UserKeyRotated,
+        UserRemoved,
+        CallsSuppressed,
         PolicyLoaded,
         ServerStarted,
         ServerStopped,

@@ -13,8 +13,10 @@ from domain.catalogue.identity import Authenticate, Authenticated
 from domain.catalogue.tool import Run
 from domain.errors import AuthenticationError
 from domain.events import AuthenticationFailed, AuthenticationSucceeded, Event, TokenIssued
-from domain.principal import LOCAL_PREFIX, Principal
+from domain.flood import Source
+from domain.principal import ANONYMOUS, LOCAL_PREFIX, Principal
 from domain.text import column_text
+from server.flood import Refusals
 
 _FREE_FAILURES: Final = 5
 _WINDOW_S: Final = 60.0
@@ -42,6 +44,7 @@ class Authenticator:
         secret: bytes,
         lifetime_s: int,
         record: Callable[[Event, Principal | None], None],
+        refusals: Refusals,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Take what is needed.
@@ -51,12 +54,14 @@ class Authenticator:
             secret: signs the tokens.
             lifetime_s: seconds for which a token is good.
             record: has an event recorded for a principal, without waiting.
+            refusals: decides which failures are recorded.
             now_s: the clock.
         """
         self._rules = rules
         self._secret = secret
         self._lifetime_s = lifetime_s
         self._record = record
+        self._refusals = refusals
         self._now_s = now_s
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
         self._met: OrderedDict[tuple[str, str, str], None] = OrderedDict()
@@ -109,11 +114,11 @@ class Authenticator:
             min(_MOST_DELAY_S, 0.25 * 2 ** max(0, len(recent) - _FREE_FAILURES)) if len(recent) >= _FREE_FAILURES else 0
         )
 
-    def authenticate(self, command: Authenticate, _run: Run) -> Authenticated:
+    def authenticate(self, command: Authenticate, run: Run) -> Authenticated:
         user = self.rules.users.get(command.username, _NOBODY)
         if not key_matches(command.api_key, user.key_sha256) or user is _NOBODY:
             reason = "unknown_user" if user is _NOBODY else "wrong_key"
-            self._failed("prompt", reason, None)
+            self._failed(run.address, reason, None)
             raise AuthenticationError
         now_s = int(self._now_s())
         token = issue(self._secret, command.username, user.key_sha256, now_s)
@@ -151,6 +156,8 @@ class Authenticator:
             self._failures.move_to_end(source)
             while len(self._failures) > _MOST_SOURCES:
                 self._failures.popitem(last=False)
+        if not self._refusals.records(Source.of(ANONYMOUS, source), AuthenticationFailed.type):
+            return
         claimed = getattr(token, "username", None)
         self._record(AuthenticationFailed(source=column_text(source), reason=reason, claimed=claimed), None)
 

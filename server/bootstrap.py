@@ -18,6 +18,7 @@ from adapters.identity import local_principal
 from adapters.key_file import key_file, take_over
 from adapters.sealing import KEY_LOST_FOR_GOOD, AesSealer, decode_key, load_sealing_key
 from adapters.store.deferred import command_state
+from adapters.store.disk import DiskReserve
 from adapters.store.event_store import SqlEventStore, newest_key_id
 from adapters.store.location import Location
 from domain.access.auth_file import AuthFile
@@ -42,10 +43,12 @@ from server.authentication import Authenticator
 from server.callers import Callers
 from server.dispatcher import Dispatcher
 from server.effect import Bound
+from server.flood import Refusals
 from server.journal import Journal
 from server.projector import Projector
 from server.recovery import Recovery
 from server.settings import TOOLSETS, Settings
+from server.user_changes import AUTH_STREAM, recorder
 from server.version import VERSION
 from server.workers import Workers
 
@@ -173,10 +176,11 @@ class Application:
         self.principal = local_principal(settings.DOCKER_MCP_STDIO_ROLE)
         location = Location.parse(settings.database_url)
         self._host = host_of(settings, location)
-        self.auth = AuthStore(settings.auth_file, self._rules_changed)
+        self.store = SqlEventStore(location, now_ms, self.executor, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
+        self.auth = AuthStore(settings.auth_file, self._rules_changed, recorder(self.store, self.principal, new_id))
         self._rules = self.auth.load()
         self._policy = self._policy_of(self._rules)
-        self.store = SqlEventStore(location, now_ms, self.executor, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
+        self.reserve = DiskReserve(location.path, settings.DOCKER_MCP_DISK_RESERVE_MIB << 20)
         self.docker = DockerAdapters(
             settings, lambda: self._recorded_stacks, partial(command_state, self.store.read_stream)
         )
@@ -184,6 +188,14 @@ class Application:
         self._log_workers = Workers("log", _LOG_WORKERS)
         self._trail_workers = Workers("trail", _TRAIL_WORKERS)
         self.journal = Journal(self.store, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
+        self.refusals = Refusals(
+            settings.DOCKER_MCP_REFUSALS_PER_MINUTE,
+            self.journal,
+            self.reserve.has_room,
+            self._own_stream,
+            now_ms,
+            new_id,
+        )
         self.recovery = Recovery(
             catalogue,
             self.store,
@@ -209,7 +221,8 @@ class Application:
             self.auth.current,
             load_auth_secret(settings.auth_secret, location.path),
             settings.DOCKER_MCP_TOKEN_LIFETIME_S,
-            lambda event, principal: self._note("auth", event, principal or ANONYMOUS),
+            lambda event, principal: self._note(AUTH_STREAM, event, principal or ANONYMOUS),
+            self.refusals,
         )
         sealer = sealer or sealer_of(settings, location)
         self.dispatcher = Dispatcher(
@@ -217,6 +230,8 @@ class Application:
             self.policy,
             self.journal,
             projector,
+            self.refusals,
+            self.reserve.check,
             sealer,
             new_id,
             self.executor,
@@ -276,6 +291,7 @@ class Application:
         self._started = True
         self.recovery.start()
         self._background.append(asyncio.create_task(self.approvals.keep_expiring(self._log_workers)))
+        self._background.append(asyncio.create_task(self.refusals.keep_recording()))
         threading.Thread(target=self._meet_docker, name="docker-hello", daemon=True).start()
 
     async def stop(self, reason: str) -> bool:
@@ -287,6 +303,7 @@ class Application:
         for task in self._background:
             task.cancel()
         unfinished = await self.dispatcher.close(self.settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
+        await self.refusals.turn(closing=True)
         unrecorded = await self.journal.flush(1.0)
         in_order = not unfinished and not unrecorded
         try:
@@ -310,6 +327,7 @@ class Application:
             found["outcomes"] = f"{self.journal.health.unrecorded_outcomes} not recorded yet"
         try:
             await self.journal.append([])
+            self.reserve.check()
         except DockerMcpError as error:
             found["log"] = error.message
         try:
@@ -317,6 +335,10 @@ class Application:
         except DockerMcpError as error:
             found["engine"] = error.message
         return found
+
+    @property
+    def _own_stream(self) -> str:
+        return f"server/{self.executor}"
 
     def _ports(self, more: Mapping[type, Any]) -> dict[type, Bound]:
         docker = self.docker
@@ -389,7 +411,7 @@ class Application:
         self.store.append([event_of(principal, event, stream, new_id())]).add_done_callback(_complain)
 
     def _own(self, event: Event) -> NewEvent:
-        return event_of(SYSTEM, event, f"server/{self.executor}", new_id())
+        return event_of(SYSTEM, event, self._own_stream, new_id())
 
 
 def host_of(settings: Settings, location: Location) -> Host:

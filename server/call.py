@@ -8,6 +8,7 @@ from domain.catalogue.tool import AnyTool, Command, MaySee, Plan, Result
 from domain.command_stream import CommandStream
 from domain.errors import DockerMcpError
 from domain.events import NewEvent
+from domain.flood import Source
 from domain.host_safety.asks import Ask
 from domain.objects import ObjectState
 from domain.policy import Decision
@@ -22,10 +23,14 @@ def no_progress(_done: int, _total: int | None, _message: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who makes a call, by which way, in which conversation. ``purpose`` is what the caller declares."""
+    """Who makes a call, by which way, in which conversation. ``purpose`` is what the caller declares.
+
+    ``address`` is that of the client, or the transport where there is none.
+    """
 
     principal: Principal
     transport: str
+    address: str = "stdio"
     client_name: str | None = None
     client_version: str | None = None
     correlation_id: str | None = None
@@ -33,6 +38,11 @@ class Caller:
     trace_id: str | None = None
     span_id: str | None = None
     progress: Progress = no_progress
+
+    @property
+    def source(self) -> Source:
+        """Whom a refused call is held against."""
+        return Source.of(self.principal, self.address)
 
 
 Judge = Callable[[Sequence[ObjectState]], Decision]
@@ -79,7 +89,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller gets: the result, or the error that took its place."""
+    """What the caller gets: the result, or the error that took its place.
+
+    An empty ``command_id`` means that the call was refused and counted, not recorded.
+    """
 
     command_id: str
     result: Result | None = None

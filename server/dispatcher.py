@@ -16,8 +16,9 @@ from domain.errors import (
     LogUnavailableError,
     OverloadedError,
     ShuttingDownError,
+    TooManyRefusalsError,
 )
-from domain.events import CommandReceived, CommandRejected, NewEvent
+from domain.events import CommandDenied, CommandReceived, CommandRejected, NewEvent
 from domain.policy import Decision, Policy, Verdict
 from domain.ports import Envelope, NewId, Sealer
 from domain.principal import ANONYMOUS, Principal
@@ -26,6 +27,7 @@ from domain.text import column_text, optional_column_text
 from domain.token_shapes import masked
 from server.call import Answer, Caller, Job
 from server.decision import first_decision, sight_of
+from server.flood import Refusals
 from server.journal import Journal
 from server.outcome import decision_event
 from server.projector import Projector
@@ -47,6 +49,8 @@ class Dispatcher:
         policy: Callable[[], Policy],
         journal: Journal,
         projector: Projector,
+        refusals: Refusals,
+        check_room: Callable[[], None],
         sealer: Sealer,
         new_id: NewId,
         executor: str,
@@ -56,6 +60,8 @@ class Dispatcher:
         self._policy = policy
         self._journal = journal
         self._projector = projector
+        self._refusals = refusals
+        self._check_room = check_room
         self._sealer = sealer
         self._new_id = new_id
         self._executor = executor
@@ -70,6 +76,7 @@ class Dispatcher:
         command_id = self._new_id()
         tool_name = UNKNOWN_TOOL
         try:
+            self._check_room()
             tool = self.catalogue.find(name, surface)
             tool_name = tool.name
             command = tool.parse(arguments or {})
@@ -92,7 +99,10 @@ class Dispatcher:
         decision = first_decision(policy, job)
         if decision.verdict is Verdict.DENY:
             return await self._deny(job, received, decision, envelope.data_key)
+        if _is_judged_late(job, decision) and not self._refusals.admits(caller.source):
+            return await self._reject(command_id, tool_name, arguments, caller, TooManyRefusalsError())
         task = self._run(self._carry_out(job, received, decision, envelope, policy))
+        task.add_done_callback(lambda done: self._hold_against(job, done))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -125,6 +135,14 @@ class Dispatcher:
             return 0
         _, unfinished = await asyncio.wait(self._running, timeout=max(0, self._grace_ends - now))
         return len(unfinished)
+
+    def _hold_against(self, job: Job, done: asyncio.Task[Answer]) -> None:
+        """Let a command that was refused after its beginning was recorded count like any other refused call."""
+        if done.cancelled() or done.exception():
+            return
+        refused = isinstance(done.result().error, DeniedError | AuthenticationError)
+        if refused or job.stream.last_type in (CommandDenied.type, CommandRejected.type):
+            self._refusals.spend(job.caller.source)
 
     async def _carry_out(
         self, job: Job, received: CommandReceived, decision: Decision, envelope: Envelope, policy: Policy
@@ -163,15 +181,16 @@ class Dispatcher:
         )
 
     async def _deny(self, job: Job, received: CommandReceived, decision: Decision, data_key: DataKey | None) -> Answer:
+        error = _refusal(job, decision)
+        if not self._refusals.records(job.caller.source, error.code):
+            return self._refusals.counted(error)
         return await self._record_denial(job, [job.stream.add(received)], decision, data_key)
 
     async def _record_denial(
         self, job: Job, before: Sequence[NewEvent], decision: Decision, data_key: DataKey | None
     ) -> Answer:
         denied = decision_event(job, decision)
-        error: DockerMcpError = DeniedError(decision.reason)
-        if job.caller.principal == ANONYMOUS:
-            error = AuthenticationError()
+        error = _refusal(job, decision)
         try:
             await self._journal.append([*before, job.stream.add(denied)], data_key)
         except LogUnavailableError as unavailable:
@@ -186,6 +205,8 @@ class Dispatcher:
         caller: Caller,
         error: DockerMcpError,
     ) -> Answer:
+        if not self._refusals.records(caller.source, error.code):
+            return self._refusals.counted(error)
         stream = self._stream(command_id, tool_name, caller, None)
         summary = f"{tool_name}: {error.code}"
         names = tuple(masked(column_text(str(name), _NAME_LIMIT))[0] for name in list(arguments or {})[:_MOST_NAMES])
@@ -249,3 +270,12 @@ class Dispatcher:
             raise ShuttingDownError
         if len(self._running) >= self._queue_limit:
             raise OverloadedError
+
+
+def _is_judged_late(job: Job, decision: Decision) -> bool:
+    """Return whether the log holds a part of the command before anybody knows whether it is refused."""
+    return bool(job.judge or job.tool.prepare or decision.verdict is Verdict.DEFER or job.caller.principal == ANONYMOUS)
+
+
+def _refusal(job: Job, decision: Decision) -> DockerMcpError:
+    return AuthenticationError() if job.caller.principal == ANONYMOUS else DeniedError(decision.reason)

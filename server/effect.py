@@ -129,6 +129,7 @@ class EffectRunner:
                 command_id=job.command_id,
                 principal=job.stream.context.principal,
                 role=job.stream.context.role,
+                address=job.caller.address,
                 pinned=pinned,
                 plan=job.plan,
                 may_see=job.sight.may_see,

@@ -89,36 +89,37 @@ class BearerMiddleware:
                 return receive, _unauthorized(error, _INVALID)
         elif scope["method"] == "POST":
             receive, body = await _read(receive)
-            if body is None or await self._names_nobody(body, session):
+            if body is None:
                 return receive, _unauthorized(AuthenticationError(), _REALM)
-            return receive, None
+            refused = await self._refusal_of_nobody(body, session, source_of(scope))
+            return receive, _unauthorized(refused, _REALM) if refused else None
         if session and not self._callers.may_use(session, scope.get(IDENTIFIED)):
             return receive, _unauthorized(AuthenticationError("the session belongs to another user"), _REALM)
         return receive, None
 
-    async def _names_nobody(self, body: bytes, session: str | None) -> bool:
-        """Return whether ``body`` is more than a greeting and names nobody; such a call is recorded here."""
+    async def _refusal_of_nobody(self, body: bytes, session: str | None, address: str) -> AuthenticationError | None:
+        """Return how ``body`` is refused if it is more than a greeting and names nobody; such a call is recorded."""
         try:
             message = orjson.loads(body)
         except orjson.JSONDecodeError:
-            return True
+            return AuthenticationError()
         if not isinstance(message, dict):
-            return True
+            return AuthenticationError()
         params = message.get("params")
         params = params if isinstance(params, dict) else {}
         if in_message(params):
-            return False
+            return None
         if session and not self._callers.may_use(session, None):
-            return True
+            return AuthenticationError()
         name = params.get("name") if isinstance(params.get("name"), str) else ""
         method = message.get("method")
         if self._callers.is_bound(session) or method not in _CALLS:
-            return False
+            return None
         if method == "prompts/get" and name in self._open_prompts:
-            return False
-        caller = Caller(principal=ANONYMOUS, transport="http", correlation_id=session)
-        await self._dispatcher.reject(name or "", None, caller, AuthenticationError())
-        return True
+            return None
+        caller = Caller(principal=ANONYMOUS, transport="http", address=address, correlation_id=session)
+        answer = await self._dispatcher.reject(name or "", None, caller, AuthenticationError())
+        return answer.error if isinstance(answer.error, AuthenticationError) else AuthenticationError()
 
 
 def _credential(header: str) -> str:

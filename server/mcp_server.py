@@ -24,7 +24,7 @@ from domain.catalogue.tool import AnyTool, Surface
 from domain.errors import AuthenticationError, DockerMcpError, InvalidArgumentsError
 from domain.principal import ANONYMOUS, Principal
 from server.call import Answer, Caller
-from server.callers import Callers, session_key
+from server.callers import Callers, session_key, source_of
 from server.dispatcher import Dispatcher
 from server.unexpected import unexpected
 from server.version import VERSION
@@ -116,9 +116,9 @@ class McpServer:
         caller = await self._caller(ctx)
         answer = await self.dispatcher.dispatch(params.name, params.arguments, caller, Surface.PROMPT)
         if isinstance(answer.error, AuthenticationError):
-            await self._callers.slow_down("prompt")
+            await self._callers.slow_down(caller.address)
         if answer.error:
-            raise MCPError(types.INVALID_PARAMS, answer.error.describe(), {"command_id": answer.command_id})
+            raise _refused(answer)
         if isinstance(answer.result, Authenticated):
             self._callers.bind(self._session(ctx), answer.result.token)
         tool = self.dispatcher.catalogue.find(params.name, Surface.PROMPT)
@@ -148,7 +148,7 @@ class McpServer:
             answer = await self.dispatcher.reject(
                 name if isinstance(name, str) else "", params.get("arguments"), await self._caller(ctx), error
             )
-            raise _malformed(answer) from None
+            raise _refused(answer) from None
         except Exception as error:  # noqa: BLE001 (answered and logged without its words)
             raise MCPError(types.INTERNAL_ERROR, unexpected(error, ctx.method).describe()) from None
 
@@ -178,6 +178,7 @@ class McpServer:
         return Caller(
             principal=principal,
             transport=self._transport,
+            address=source_of(ctx.request.scope) if ctx.request is not None else self._transport,
             client_name=client.name if client else None,
             client_version=client.version if client else None,
             correlation_id=_text(meta, "correlation_id") or self._session(ctx) or self._correlation_id,
@@ -239,22 +240,24 @@ def _prompt(tool: AnyTool) -> types.Prompt:
 
 def _tool_error(command_id: str, error: DockerMcpError) -> types.CallToolResult:
     told = {"code": error.code, "message": error.message, "hint": error.hint, "command_id": command_id}
+    text = f"{error.describe()} (command {command_id})" if command_id else error.describe()
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text=f"{error.describe()} (command {command_id})")],
+        content=[types.TextContent(type="text", text=text)],
         structured_content={"error": {name: value for name, value in told.items() if value}},
         is_error=True,
-        meta={COMMAND_ID_META: command_id},
+        meta={COMMAND_ID_META: command_id} if command_id else None,
     )
 
 
 def _is_recorded(error: MCPError) -> bool:
     """Tell whether the error came from the dispatcher, not from the SDK before it."""
-    return isinstance(error.data, dict) and "command_id" in error.data
+    return isinstance(error.data, dict) and not error.data.keys().isdisjoint(("command_id", "recorded"))
 
 
-def _malformed(answer: Answer) -> MCPError:
+def _refused(answer: Answer) -> MCPError:
     message = answer.error.describe() if answer.error else "malformed call"
-    return MCPError(types.INVALID_PARAMS, message, {"command_id": answer.command_id})
+    found: dict[str, Any] = {"command_id": answer.command_id} if answer.command_id else {"recorded": False}
+    return MCPError(types.INVALID_PARAMS, message, found)
 
 
 def _with_arguments_as_text(ctx: Context) -> Context:

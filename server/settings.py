@@ -4,7 +4,7 @@ import ipaddress
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import quote
 
 import platformdirs
@@ -104,6 +104,22 @@ class Settings(BaseSettings):
     DOCKER_MCP_WAITING_LIMIT: Annotated[
         int, Field(ge=1, le=10_000, description="Commands that may wait for approval; one more is denied.")
     ] = 200
+    DOCKER_MCP_REFUSALS_PER_MINUTE: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Refused calls of one caller or address that are recorded in a minute; more are only counted.",
+        ),
+    ] = 120
+    DOCKER_MCP_DISK_RESERVE_MIB: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_048_576,
+            description="MiB of the SQLite log's disk kept for outcomes; with less free, new commands are refused.",
+        ),
+    ] = 64
     DOCKER_MCP_SHUTDOWN_GRACE_S: Annotated[
         float, Field(ge=0, le=300, description="Seconds that running commands get to finish when the server stops.")
     ] = 8.0
@@ -169,14 +185,20 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: if there is no such toolset.
         """
-        if self.DOCKER_MCP_TOOLSETS is None:
-            return None
-        wanted = frozenset(filter(None, map(str.strip, self.DOCKER_MCP_TOOLSETS.split(","))))
-        if unknown := wanted - set(TOOLSETS):
-            raise ConfigurationError(
-                f"DOCKER_MCP_TOOLSETS: {len(unknown)} unknown", hint=f"toolsets: {', '.join(TOOLSETS)}"
-            )
-        return wanted
+        return None if self.DOCKER_MCP_TOOLSETS is None else _toolsets(self.DOCKER_MCP_TOOLSETS, "DOCKER_MCP_TOOLSETS")
+
+    def narrowed(self, *, read_only: bool, toolsets: str | None) -> Self:
+        """Return the settings with the flags ``--read-only`` and ``--toolsets``, which can only take away.
+
+        Raises:
+            ConfigurationError: if there is no such toolset.
+        """
+        changes: dict[str, object] = {"DOCKER_MCP_READ_ONLY": True} if read_only else {}
+        if toolsets is not None:
+            wanted, set_before = _toolsets(toolsets, "--toolsets"), self.toolsets
+            left = wanted if set_before is None else wanted & set_before
+            changes["DOCKER_MCP_TOOLSETS"] = ",".join(sorted(left))
+        return self.model_copy(update=changes)
 
     @property
     def docker_environment(self) -> dict[str, str]:
@@ -223,6 +245,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _toolsets(text: str, name: str) -> frozenset[str]:
+    wanted = frozenset(filter(None, map(str.strip, text.split(","))))
+    if unknown := wanted - set(TOOLSETS):
+        raise ConfigurationError(f"{name}: {len(unknown)} unknown", hint=f"toolsets: {', '.join(TOOLSETS)}")
+    return wanted
 
 
 def _expanded(path: str | Path) -> Path:

@@ -233,8 +233,13 @@ def url_of(location: Location) -> str:
     return f"sqlite:///{location.path}" if location.path else location.url
 
 
+MANY_REFUSALS = 100_000
+"""Refused calls that a server of the tests records in a minute: one that many tests share meets floods otherwise."""
+
+
 def settings_for(location: Location, **changes: Any) -> Settings:
-    return load_settings(DOCKER_MCP_DATABASE_URL=url_of(location), DOCKER_MCP_SEALING_KEY=SEALING_KEY, **changes)
+    own = {"DOCKER_MCP_DATABASE_URL": url_of(location), "DOCKER_MCP_SEALING_KEY": SEALING_KEY}
+    return load_settings(**{**own, "DOCKER_MCP_REFUSALS_PER_MINUTE": MANY_REFUSALS, **changes})
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Application]]

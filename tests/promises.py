@@ -4,7 +4,8 @@ from typing import Final
 
 PROMISES: Final = {
     "P1": "Nothing changes in Docker, and no data goes to the caller, before the command is durable in the log.",
-    "P2": "Every tool call and prompt call is in the log: allowed, denied, malformed, unknown, cancelled, timed out.",
+    "P2": "Every tool call and prompt call is in the log: allowed, denied, malformed, unknown, cancelled, timed out. "
+    "Of a flood of refused ones the log holds the first of each minute and the number of the others.",
     "P3": "The database itself refuses to update, delete or truncate the log.",
     "P4": "A record that was changed, inserted, moved, or removed from among others is found.",
     "P5": "Every command gets exactly one final outcome, and its effect on Docker happens at most once.",

@@ -153,6 +153,8 @@ class Run:
     """Whether the audit trail may show the principal what others did."""
     reads_secrets: bool = False
     """Whether the answer may show the values of environments."""
+    address: str = "stdio"
+    """Where the caller comes from."""
 
     def target(self, kind: Kind) -> ObjectState:
         """Return the pinned object of this kind; the command acts on its id, never on a name."""

@@ -11,8 +11,9 @@ from typing import Final
 
 from adapters.auth_store import AuthStore
 from adapters.docker.engine import Engine
+from adapters.store.disk import DiskReserve
 from adapters.store.location import Location
-from domain.errors import ConfigurationError, DockerMcpError
+from domain.errors import ConfigurationError, DockerMcpError, LowDiskError
 from server.bootstrap import sealer_of
 from server.cli.check import check_store
 from server.settings import Settings
@@ -61,6 +62,10 @@ def _log(settings: Settings) -> Iterator[Finding]:
         yield Finding("log", False, f"{location.describe()}: {error.message}", _log_fix(location))
         return
     yield Finding("log", True, f"{location.describe()}: writable, guarded against changes")
+    try:
+        DiskReserve(location.path, settings.DOCKER_MCP_DISK_RESERVE_MIB << 20).check()
+    except LowDiskError as error:
+        yield Finding("log", False, error.message, error.hint)
     if location.path and location.path.stat().st_mode & 0o077:
         yield Finding("log", False, f"others can read {location.path}", f"chmod 600 {location.path}")
 

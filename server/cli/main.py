@@ -17,6 +17,14 @@ from server.version import VERSION
 
 _DEBUG_HINT = "set LOG_LEVEL=DEBUG to see where"
 
+ReadOnly = Annotated[
+    bool, typer.Option("--read-only", help="Refuse every change, as DOCKER_MCP_READ_ONLY does; either is enough.")
+]
+Toolsets = Annotated[
+    str | None,
+    typer.Option(help="Offer only these, separated by commas; of those that DOCKER_MCP_TOOLSETS leaves."),
+]
+
 app = typer.Typer(
     name="docker-mcp",
     help="Runs Docker for AI agents over MCP and keeps a tamper-evident record of every call.",
@@ -50,9 +58,9 @@ def _default(
 
 
 @app.command()
-def stdio() -> None:
+def stdio(read_only: ReadOnly = False, toolsets: Toolsets = None) -> None:
     """Serve one MCP client over standard input and output."""
-    settings = load_settings()
+    settings = load_settings().narrowed(read_only=read_only, toolsets=toolsets)
     _log_to_stderr(settings)
 
     async def serve() -> bool:
@@ -73,9 +81,12 @@ def stdio() -> None:
 @app.command()
 def http(
     port: Annotated[int | None, typer.Option(help="Port; DOCKER_MCP_PORT, else 3334.")] = None,
+    read_only: ReadOnly = False,
+    toolsets: Toolsets = None,
 ) -> None:
     """Serve MCP clients over Streamable HTTP on this machine."""
     settings = load_settings(use_working_directory=True, DOCKER_MCP_PORT=port)
+    settings = settings.narrowed(read_only=read_only, toolsets=toolsets)
     _log_to_stderr(settings)
 
     async def serve() -> bool:

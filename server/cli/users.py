@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from adapters.auth_store import AuthStore, load_auth_secret, make_first_admin
 from adapters.store.location import Location
 from domain.access.tokens import issue
 from domain.errors import ConfigurationError, InvalidArgumentsError
+from domain.events import TokenIssued
 from domain.principal import Role
 from server.settings import Settings, is_loopback, load_settings
 
@@ -22,26 +25,31 @@ Name = Annotated[str, typer.Argument(help="The user's name.")]
 @app.command()
 def add(name: Name, role: Annotated[str, typer.Option(help="What the user may do.")] = Role.USER) -> None:
     """Add a user and print the new API key. It is shown this once."""
-    _show_key(_store().add_user(name, role), name)
+    with _changing() as store:
+        key = store.add_user(name, role)
+    _show_key(key, name)
 
 
 @app.command()
 def rotate(name: Name) -> None:
     """Give a user a new API key and print it. The old key and its tokens end at once."""
-    _show_key(_store().rotate_key(name), name)
+    with _changing() as store:
+        key = store.rotate_key(name)
+    _show_key(key, name)
 
 
 @app.command()
 def remove(name: Name) -> None:
     """Remove a user. The key and its tokens end at once."""
-    _store().remove_user(name)
+    with _changing() as store:
+        store.remove_user(name)
     typer.echo(f"removed {name}")
 
 
 @app.command("list")
 def list_users(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the users with their roles."""
-    store = _store()
+    store = AuthStore(load_settings().auth_file)
     users = [
         {"name": name, "role": user.role, "created": user.created} for name, user in sorted(store.load().users.items())
     ]
@@ -55,7 +63,7 @@ def list_users(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.
 
 
 def print_token(name: str) -> None:
-    """Print a token for a user.
+    """Print a token for a user, and record that.
 
     Raises:
         InvalidArgumentsError: there is no such user.
@@ -64,25 +72,31 @@ def print_token(name: str) -> None:
 
 
 def token_of_an_admin(settings: Settings) -> str | None:
-    """Return a token of a user who may do everything, None if there is no such user."""
+    """Return a token of a user who may do everything, which is recorded; None if there is no such user."""
     users = AuthStore(settings.auth_file).load().users
     admin = next((name for name, user in users.items() if user.role == Role.ADMIN), None)
     return token_of(settings, admin) if admin else None
 
 
 def token_of(settings: Settings, name: str) -> str:
-    """Return a token for a user.
+    """Return a token for a user, once it is recorded.
 
     Raises:
         InvalidArgumentsError: there is no such user.
         ConfigurationError: no server would believe it.
+        LogUnavailableError: it cannot be recorded.
     """
+    from server.cli.local import recording
+
     check_secret(settings)
     user = AuthStore(settings.auth_file).load().users.get(name)
     if user is None:
         raise InvalidArgumentsError(f"there is no user {name}", hint="`docker-mcp user list` shows the users")
     secret = load_auth_secret(settings.auth_secret, Location.parse(settings.database_url).path)
-    return issue(secret, name, user.key_sha256, int(time.time())).text()
+    now_s = int(time.time())
+    with recording(settings) as record:
+        record(TokenIssued(expires_at_s=now_s + settings.DOCKER_MCP_TOKEN_LIFETIME_S, user=name))
+    return issue(secret, name, user.key_sha256, now_s).text()
 
 
 def check_secret(settings: Settings) -> None:
@@ -102,6 +116,7 @@ def provide_users(store: AuthStore, settings: Settings) -> Path | None:
     """Make the first user of an HTTP server on this machine; return where its API key is, None if there are users.
 
     Raises:
+        LogUnavailableError: the log cannot record it.
         ConfigurationError: there are no users and the server is reached from other machines.
     """
     if store.current().users:
@@ -115,10 +130,16 @@ def provide_users(store: AuthStore, settings: Settings) -> Path | None:
     return key_file
 
 
-def _store() -> AuthStore:
-    store = AuthStore(load_settings().auth_file)
-    store.load()
-    return store
+@contextmanager
+def _changing() -> Iterator[AuthStore]:
+    """Give the users of the auth file, for one change that is recorded before it is made."""
+    from server.cli.local import recording
+
+    settings = load_settings()
+    with recording(settings) as record:
+        store = AuthStore(settings.auth_file, record=record)
+        store.load()
+        yield store
 
 
 def _show_key(key: str, name: str) -> None:

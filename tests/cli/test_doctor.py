@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -157,6 +158,16 @@ def test_a_damaged_database_is_found(sqlite_location: Location) -> None:
 
 
 @pytest.mark.promise("P6")
+def test_a_disk_with_less_room_than_the_reserve_is_found(sqlite_location: Location, tmp_path: Path) -> None:
+    more_than_there_is = (shutil.disk_usage(tmp_path).total >> 20) + 1
+    done = doctor({**log_at(sqlite_location), "DOCKER_MCP_DISK_RESERVE_MIB": str(more_than_there_is)})
+    assert done.returncode == 1
+    _, bad = [found for found in findings(done) if found["check"] == "log"]
+    assert not bad["ok"]
+    assert f"less than {more_than_there_is} MiB left" in bad["seen"]
+    assert "DOCKER_MCP_DISK_RESERVE_MIB" in bad["fix"]
+
+
 def test_a_log_that_others_can_read_is_found(sqlite_location: Location) -> None:
     log = log_at(sqlite_location)
     assert docker_mcp("migrate", env=log).returncode == 0

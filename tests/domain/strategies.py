@@ -10,6 +10,7 @@ from domain.errors import Applied
 from domain.events import (
     AuthenticationFailed,
     AuthenticationSucceeded,
+    CallsSuppressed,
     CommandApproved,
     CommandAuthorized,
     CommandCancelled,
@@ -33,6 +34,9 @@ from domain.events import (
     ServerStarted,
     ServerStopped,
     TokenIssued,
+    UserAdded,
+    UserKeyRotated,
+    UserRemoved,
 )
 from domain.objects import Kind, ObjectRef, ObjectState
 from domain.text import column_text
@@ -101,6 +105,10 @@ EXAMPLES: Final[tuple[Event, ...]] = (
     AuthenticationSucceeded(source="127.0.0.1"),
     AuthenticationFailed(source="127.0.0.1", reason="expired", claimed="alice"),
     TokenIssued(expires_at_s=1_780_003_600),
+    UserAdded(user="alice", role="user"),
+    UserKeyRotated(user="alice", role="user"),
+    UserRemoved(user="alice", role="user"),
+    CallsSuppressed(source="192.0.2.7", since_ms=1, total=3, codes=(("denied", 1), ("unauthenticated", 2))),
     PolicyLoaded(policy_digest="0123456789abcdef"),
     ServerStarted(version="1", transport="stdio", settings_digest="d"),
     ServerStopped(reason="the end"),
@@ -176,7 +184,17 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
     "command.cancelled": st.builds(CommandCancelled, summary=TEXT, reason=TEXT),
     "authentication.succeeded": st.builds(AuthenticationSucceeded, source=TEXT),
     "authentication.failed": st.builds(AuthenticationFailed, source=TEXT, reason=TEXT, claimed=_maybe(TEXT)),
-    "token.issued": st.builds(TokenIssued, expires_at_s=COUNTS),
+    "token.issued": st.builds(TokenIssued, expires_at_s=COUNTS, user=_maybe(TEXT)),
+    "user.added": st.builds(UserAdded, user=TEXT, role=TEXT),
+    "user.key_rotated": st.builds(UserKeyRotated, user=TEXT, role=TEXT),
+    "user.removed": st.builds(UserRemoved, user=TEXT, role=TEXT),
+    "calls.suppressed": st.builds(
+        CallsSuppressed,
+        source=_maybe(TEXT),
+        since_ms=COUNTS,
+        total=COUNTS,
+        codes=st.lists(st.tuples(TEXT, COUNTS), min_size=1, max_size=2).map(tuple),
+    ),
     "policy.loaded": st.builds(PolicyLoaded, policy_digest=TEXT, problem=_maybe(TEXT)),
     "server.started": st.builds(ServerStarted, version=TEXT, transport=TEXT, settings_digest=TEXT),
     "server.stopped": st.builds(ServerStopped, reason=TEXT),

@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol
 from mcp.shared.inbound import encode_header_value
 
 from domain.access.tokens import fingerprint
-from tests.conftest import OPENED, free_port, write_rules
+from tests.conftest import MANY_REFUSALS, OPENED, free_port, write_rules
 from tests.protocol.records import Records
 from tests.waiting import wait_for
 
@@ -43,7 +43,12 @@ _ids = itertools.count(1)
 def environment(state: Path, **changes: object) -> dict[str, str]:
     """What a server of its own state directory is started with."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
-    own = {"DOCKER_MCP_STATE_DIR": state, "XDG_CONFIG_HOME": state / "config", "LOG_LEVEL": "DEBUG"}
+    own = {
+        "DOCKER_MCP_STATE_DIR": state,
+        "XDG_CONFIG_HOME": state / "config",
+        "DOCKER_MCP_REFUSALS_PER_MINUTE": MANY_REFUSALS,
+        "LOG_LEVEL": "DEBUG",
+    }
     return inherited | {name: str(value) for name, value in (own | changes).items()}
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +25,16 @@ def fill(directory: Path) -> Path:
         while True:
             file.write(b"x" * 4096)
     return filler
+
+
+class OnChange(list[str]):
+    """Does something when the engine is asked for a change, before it hears of it."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self._act = act
+
+    def append(self, request: str) -> None:
+        super().append(request)
+        if request.startswith("POST") and request.endswith("/start"):
+            self._act()

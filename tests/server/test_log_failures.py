@@ -13,23 +13,10 @@ from adapters.store.migrate import migrate
 from domain.chain import verify
 from tests.conftest import PostgresServer, Serve, caller
 from tests.engine_proxy import EngineProxy
-from tests.server.conftest import fill
+from tests.server.conftest import OnChange, fill
 from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
-
-
-class OnChange(list[str]):
-    """Does something when the engine is asked for a change, before it hears of it."""
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        super().__init__()
-        self._act = act
-
-    def append(self, request: str) -> None:
-        super().append(request)
-        if request.startswith("POST") and request.endswith("/start"):
-            self._act()
 
 
 @pytest.mark.promise("P5")
@@ -37,7 +24,7 @@ async def test_an_outcome_that_finds_the_disk_full_is_recorded_later(
     serve: Serve, small_disk: Path, proxy: EngineProxy, image: str, name: Callable[[str], str], engine: docker.APIClient
 ) -> None:
     location = Location(path=small_disk / "ledger.db")
-    async with serve(location, DOCKER_HOST=proxy.url) as application:
+    async with serve(location, DOCKER_HOST=proxy.url, DOCKER_MCP_DISK_RESERVE_MIB=0) as application:
         proxy.requests = OnChange(lambda: fill(small_disk))
         answer = await application.dispatcher.dispatch(
             "create-container", {"image": image, "name": name("web"), "command": "sleep 600"}, caller(application)

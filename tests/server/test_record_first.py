@@ -63,7 +63,7 @@ async def test_a_full_disk_refuses_calls_until_there_is_space_again(
     serve: Serve, small_disk: Path, proxy: EngineProxy, image: str, name: Callable[[str], str], engine: docker.APIClient
 ) -> None:
     location = Location(path=small_disk / "ledger.db")
-    async with serve(location, DOCKER_HOST=proxy.url) as application:
+    async with serve(location, DOCKER_HOST=proxy.url, DOCKER_MCP_DISK_RESERVE_MIB=0) as application:
         await assert_works(application, image, name("before"))
         filler = fill(small_disk)
         await assert_refused(application, proxy, image, name("refused"))
@@ -83,7 +83,7 @@ async def test_a_server_starts_on_a_read_only_log_and_says_what_is_wrong(
     async with serve(location, DOCKER_HOST=proxy.url):
         pass
     await anyio.run_process(["mount", "-o", "remount,ro", str(small_disk)])
-    async with serve(location, DOCKER_HOST=proxy.url) as application:
+    async with serve(location, DOCKER_HOST=proxy.url, DOCKER_MCP_DISK_RESERVE_MIB=0) as application:
         await assert_refused(application, proxy, image, name("refused"))
 
 

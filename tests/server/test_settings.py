@@ -25,6 +25,8 @@ WRONG = {
     "DOCKER_MCP_ENGINE_WORKERS": (["", "0", "257"], ["at least 1", "at most 256"]),
     "DOCKER_MCP_QUEUE_LIMIT": (["", "0", "100001"], ["at least 1", "at most 100000"]),
     "DOCKER_MCP_WAITING_LIMIT": (["", "0", "10001"], ["at least 1", "at most 10000"]),
+    "DOCKER_MCP_REFUSALS_PER_MINUTE": (["", "0", "100001"], ["at least 1", "at most 100000"]),
+    "DOCKER_MCP_DISK_RESERVE_MIB": (["", "-1", "1048577"], ["at least 0", "at most 1048576"]),
     "DOCKER_MCP_SHUTDOWN_GRACE_S": (["", "-1", "301", "nan"], ["at least 0", "at most 300"]),
 }
 CASES = [(name, value, allowed) for name, (values, allowed) in WRONG.items() for value in values if value]
