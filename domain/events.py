@@ -106,8 +106,8 @@ class CommandDeferred(Event):
     summary: str
     rule: str
     policy_digest: str
-    approvers: tuple[str, ...]
     expires_at_ms: int
+    approvers: tuple[str, ...] = ()
     pinned: tuple[ObjectState, ...] = ()
 
 
