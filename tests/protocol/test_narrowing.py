@@ -72,7 +72,7 @@ def test_toolsets_show_and_allow_no_others(transport: str, tmp_path: Path, conta
         (["--toolsets", "stacks"], {"DOCKER_MCP_TOOLSETS": "containers,networks"}, ALWAYS),
         (["--toolsets", ""], {}, ALWAYS),
     ],
-    ids=str,
+    ids=lambda given: str(sorted(given)),  # in one order for all who run tests side by side
 )
 def test_flags_and_settings_can_only_take_away(
     flags: list[str], variables: dict[str, Any], shown: set[str], tmp_path: Path
