@@ -1,4 +1,7 @@
-"""``make benchmark``: prints the speed table. ``--quick`` takes fewer rounds."""
+"""``make benchmark``: prints the speed table. ``--quick`` takes fewer rounds.
+
+``python -m tests.benchmarks generate URL [EVENTS]`` fills an empty log instead, to measure it by hand.
+"""
 
 import asyncio
 import os
@@ -9,6 +12,7 @@ from pathlib import Path
 
 from adapters.store.location import Location
 from adapters.store.migrate import migrate
+from tests.benchmarks.made_log import generate
 from tests.benchmarks.measure import Row, table
 from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
 from tests.benchmarks.serving import list_of_fifty, start_up
@@ -44,4 +48,8 @@ def _new_logs(directory: Path, server: PostgresServer) -> list[Location]:
 
 
 if __name__ == "__main__":
-    main(quick="--quick" in sys.argv)
+    if sys.argv[1:2] == ["generate"]:
+        url, *number = sys.argv[2:]
+        print(f"{generate(Location.parse(url), *map(int, number)):.0f} events/s")
+    else:
+        main(quick="--quick" in sys.argv)
