@@ -69,3 +69,11 @@ def touched(state: ObjectState) -> Touched:
 def column_name(kind: Kind, name: str) -> str:
     """Return how an event's ``object`` column names an object, for example ``container/web``."""
     return f"{kind}/{name}"
+
+
+def column_names(object_name: str) -> tuple[str, ...]:
+    """Return what the ``object`` column may hold for ``container/web``, or for ``web`` of any kind."""
+    kind, slash, _ = object_name.partition("/")
+    if slash and kind in set(Kind):
+        return (object_name,)
+    return tuple(column_name(kind, object_name) for kind in Kind)

@@ -358,7 +358,7 @@ class Application:
     def _audit_trail(self) -> AuditTrail:
         from adapters.store.audit_trail import SqlAuditTrail
 
-        return SqlAuditTrail(self.store.reader, lambda: self.journal.health.closing)
+        return SqlAuditTrail(self.store.reader, self._catalogue.with_effect, lambda: self.journal.health.closing)
 
     @cached_property
     def _recorded_stacks(self) -> Any:

@@ -1,21 +1,37 @@
-"""Answers to "who did what": reads the log through its view ``audit_trail``."""
+"""Answers to "who did what": finds commands by walking an index, reads them through the view ``audit_trail``."""
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, Row, Table, Text, func, select
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Row, Table, Text, select
 
+from adapters.store.audit_walk import Filters, Walk, Window, asked, first_at, unsettled
 from adapters.store.reader import EVENT, Reader
 from domain.canonical import JSON
-from domain.catalogue.audit import AuditEntry, AuditLogs, AuditPage, CommandEvent, CommandStory, GetCommand
-from domain.catalogue.tool import Run
+from domain.catalogue.audit import (
+    MOST_ENTRIES_SCANNED,
+    MOST_PAGE_BYTES,
+    AuditEntry,
+    AuditPage,
+    AuditQuery,
+    CommandEvent,
+    CommandStory,
+    GetCommand,
+    cursor_of,
+    position_of,
+)
+from domain.catalogue.tool import Effect, Run
+from domain.catalogue.values import parse_moment_ms
 from domain.chain import timestamp
-from domain.errors import NotFoundError
+from domain.errors import InvalidArgumentsError, NotFoundError
 from domain.events import CommandPlanned, RecordedEvent, decode
-from domain.lifecycle import FINAL
+from domain.lifecycle import FINAL, Status
+from domain.objects import column_names
 from domain.plan_record import recorded_plan
 from domain.secrets import hide_sealed
+from domain.text import column_text
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
@@ -31,13 +47,44 @@ AUDIT_TRAIL: Final = Table(
 )
 
 
+NEWS_WINDOW: Final = 500
+"""Log positions that one look for news covers: no more commands than fit on a page."""
+
+_IN_PROGRESS: Final = frozenset({"authorized", Status.RUNNING})
+
+ToolsWith = Callable[[Effect], frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Positions of commands that fit, newest first: all there are down to ``floor``."""
+
+    positions: Sequence[int]
+    floor: int
+
+
 class SqlAuditTrail:
     """Satisfies ``domain.catalogue.audit.AuditTrail``."""
 
-    def __init__(self, reader: Reader, closing: Callable[[], bool] = lambda: False) -> None:
-        """Take the log, and what tells that nobody shall wait any longer since the server stops."""
+    def __init__(
+        self,
+        reader: Reader,
+        tools_with: ToolsWith,
+        closing: Callable[[], bool] = lambda: False,
+        scan: int = MOST_ENTRIES_SCANNED,
+    ) -> None:
+        """Prepare to answer.
+
+        Args:
+            reader: reads the log.
+            tools_with: names the tools and prompts of which some call has an effect.
+            closing: tells that nobody shall wait any longer since the server stops.
+            scan: most index entries that one answer looks at for filters that no index serves together.
+        """
         self._reader = reader
+        self._tools_with = tools_with
         self._closing = closing
+        self._scan = scan
 
     def command(self, command: GetCommand, run: Run) -> CommandStory:
         story = self._story(command, run)
@@ -71,19 +118,133 @@ class SqlAuditTrail:
             events=[_told(event) for event in events],
         )
 
-    def query(self, command: AuditLogs, run: Run) -> AuditPage:
-        view = AUDIT_TRAIL.c
-        wanted = {view.principal: command.username, view.tool: command.tool_name, view.status: command.status}
-        newest = select(AUDIT_TRAIL).where(*(column == value for column, value in wanted.items() if value is not None))
-        own_first = select(func.min(EVENT.c.position)).where(EVENT.c.stream == run.command_id)
+    def query(self, command: AuditQuery, run: Run) -> AuditPage:
+        filters = self._filters(command, run)
         with self._reader.snapshot() as connection:
-            # The answer ends before the question, so that reading the trail does not feed it.
-            end = connection.execute(own_first).scalar_one()
-            if not run.sees_all_records:
-                newest = newest.where(view.principal == run.principal)
-            page = newest.where(view.position < end).order_by(view.position.desc()).limit(command.limit)
-            rows = connection.execute(page).all()
-        return AuditPage(entries=[_entry(row) for row in rows], log_position=end - 1)
+            question = connection.execute(asked(run.command_id)).one()
+            window = _window(connection, command, question.occurred_at_ms, question.head)
+            found = self._find(connection, filters, window, question.position, command.limit + 1)
+            entries = _entries(connection, found.positions[: command.limit])
+            kept = _within_bytes(entries)
+            more = len(found.positions) > len(kept)
+            scanned_to = None
+            if not more and found.floor > window.low:
+                moment = select(EVENT.c.occurred_at_ms).where(EVENT.c.position == found.floor)
+                scanned_to = timestamp(connection.execute(moment).scalar_one())
+        ends_at = found.positions[len(kept) - 1] if more else found.floor
+        return AuditPage(
+            entries=kept,
+            log_position=question.head,
+            next_cursor=cursor_of(ends_at) if more or scanned_to else None,
+            scanned_to=scanned_to,
+        )
+
+    def news(self, command: AuditQuery, run: Run, after: int) -> tuple[list[AuditEntry], int]:
+        """Return what has ended, or come to a stop, since log position ``after``, and the position it has looked to.
+
+        Oldest first, without the command of ``run`` itself. Looks at a few hundred positions at a time: whoever is
+        behind asks again. Times, cursor and limit of ``command`` do not matter.
+        """
+        filters = self._filters(command, run)
+        with self._reader.snapshot() as connection:
+            head = connection.execute(asked(run.command_id)).one().head
+            window = Window(after + 1, min(head, after + NEWS_WINDOW) + 1)
+            found = self._find(connection, filters, window, window.high, NEWS_WINDOW)
+            entries = _entries(connection, found.positions)
+        shown = [entry for entry in reversed(entries) if entry.command_id != run.command_id]
+        if command.status is None:
+            shown = [entry for entry in shown if entry.status not in _IN_PROGRESS]
+        return shown, window.high - 1
+
+    def _filters(self, command: AuditQuery, run: Run) -> Filters | None:
+        """Return what the columns have to hold; None if nothing can fit."""
+        asked_for: dict[str, str | None] = {
+            "principal": command.username,
+            "tool": command.tool_name,
+            "status": command.status,
+            "role": command.principal_role,
+            "correlation_id": command.correlation_id,
+        }
+        filters: dict[str, tuple[str, ...]] = {
+            name: (column_text(value),) for name, value in asked_for.items() if value is not None
+        }
+        if command.object:
+            filters["object"] = tuple(map(column_text, column_names(command.object)))
+        if command.effect:
+            tools = self._tools_with(Effect(command.effect))
+            filters["tool"] = tuple(sorted(tools & set(filters.get("tool", tools))))
+        if not run.sees_all_records:
+            filters["principal"] = tuple({column_text(run.principal)} & set(filters.get("principal", (run.principal,))))
+        return filters if all(filters.values()) else None
+
+    def _find(
+        self, connection: Connection, filters: Filters | None, window: Window, asked_at: int, most: int
+    ) -> _Found:
+        if filters is None or window.low >= window.high:
+            return _Found((), window.low)
+        positions = list(connection.execute(unsettled(filters, window, asked_at, most)).scalars())
+        floor = window.low
+        if set(filters.get("status", FINAL)) & FINAL:
+            settled = Window(window.low, min(window.high, asked_at))
+            rows = connection.dialect.name == "postgresql"
+            walk = Walk(filters, settled, most, self._scan, rows)
+            ended, floor = _walked(connection, walk)
+            positions += ended
+        return _Found(sorted((each for each in positions if each >= floor), reverse=True)[:most], floor)
+
+
+def _walked(connection: Connection, walk: Walk) -> tuple[list[int], int]:
+    """Return the positions that were found, and the position down to which that is all there are."""
+    found: dict[int, list[int]] = {number: [] for number in range(len(walk.branches))}
+    for branch, position in connection.execute(walk.found()):
+        found[branch].append(position)
+    full = [positions for positions in found.values() if len(positions) == walk.most]
+    floors = [walk.window.low, *(min(positions) for positions in full)]
+    ran_dry = [branch for branch, positions in found.items() if len(positions) < walk.most]
+    if walk.is_bounded and ran_dry:
+        floors += connection.execute(walk.reached(ran_dry)).scalars()
+    return [position for positions in found.values() for position in positions], max(floors)
+
+
+def _window(connection: Connection, command: AuditQuery, now_ms: int, head: int) -> Window:
+    """Return the positions that the question is about.
+
+    Raises:
+        InvalidArgumentsError: if its times leave none.
+    """
+    since = parse_moment_ms(command.since, now_ms) if command.since else None
+    until = parse_moment_ms(command.until, now_ms) if command.until else None
+    if since is not None and until is not None and since >= until:
+        raise InvalidArgumentsError("since is not before until", hint="since=yesterday until=today is all of yesterday")
+    low, high = 1, head + 1
+    if since is not None:
+        low = connection.execute(first_at(since)).scalar_one_or_none() or high
+    if until is not None:
+        high = connection.execute(first_at(until)).scalar_one_or_none() or high
+    if command.cursor:
+        high = min(high, position_of(command.cursor))
+    return Window(low, high)
+
+
+def _entries(connection: Connection, positions: Sequence[int]) -> list[AuditEntry]:
+    """Return the commands whose latest events stand at ``positions``, in this order."""
+    if not positions:
+        return []
+    rows = connection.execute(select(AUDIT_TRAIL).where(AUDIT_TRAIL.c.position.in_(positions)))
+    told = {row.position: row for row in rows}
+    return [_entry(told[position]) for position in positions]
+
+
+def _within_bytes(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
+    """Return as many of the first ``entries`` as an answer may hold, at least one."""
+    kept: list[AuditEntry] = []
+    size = 0
+    for entry in entries:
+        size += len(entry.text)
+        if kept and size > MOST_PAGE_BYTES:
+            break
+        kept.append(entry)
+    return kept
 
 
 def _plan(events: Sequence[RecordedEvent]) -> JSON:
@@ -113,4 +274,5 @@ def _entry(row: Row[Any]) -> AuditEntry:
         reason=row.reason,
         duration_ms=row.duration_us // 1000 if row.duration_us is not None else None,
         purpose=row.purpose,
+        correlation_id=row.correlation_id,
     )

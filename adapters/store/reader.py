@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, Row, create_engine, select
+from sqlalchemy import Connection, Executable, Row, create_engine, event, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel
 
@@ -17,6 +17,10 @@ from domain.secrets import DataKey
 
 EVENT: Final = SQLModel.metadata.tables["event"]
 OPEN_COMMAND: Final = SQLModel.metadata.tables["open_command"]
+# Questions read an index in its order and stop when they have enough. PostgreSQL's estimates of how much that is go
+# wrong where a principal or object was busy long ago; then it would rather sort, or compile the question first.
+_NO_SORTS: Final = "-c enable_sort=off -c enable_incremental_sort=off -c jit=off"
+
 DATA_KEY: Final = SQLModel.metadata.tables["data_key"]
 
 
@@ -25,17 +29,17 @@ class Reader:
 
     def __init__(self, location: Location, timeout_s: float) -> None:
         milliseconds = int(timeout_s * 1000)
-        options: dict[str, Any] = (
-            {"timeout": timeout_s}
-            if location.is_sqlite
-            else {
-                "connect_timeout": max(1, int(timeout_s)),
-                "options": f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}",
-            }
-        )
-        self._engine = create_engine(
-            location.sqlalchemy_url(read_only=True), pool_pre_ping=not location.is_sqlite, connect_args=options
-        )
+        if location.is_sqlite:
+            options: dict[str, Any] = {"connect_args": {"timeout": timeout_s}}
+        else:
+            parameters = f"-c default_transaction_read_only=on -c statement_timeout={milliseconds} {_NO_SORTS}"
+            connect_args = {"connect_timeout": max(1, int(timeout_s)), "options": parameters}
+            options = {"connect_args": connect_args, "pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
+        self._engine = create_engine(location.sqlalchemy_url(read_only=True), **options)
+        if location.is_sqlite:
+            # The driver by itself begins no transaction for questions, so that each would see another state.
+            event.listen(self._engine, "connect", _without_transactions_of_the_driver)
+            event.listen(self._engine, "begin", _begin)
 
     def stream(self, stream: str) -> list[RecordedEvent]:
         rows = self.rows(select(EVENT).where(EVENT.c.stream == stream).order_by(EVENT.c.stream_version))
@@ -60,7 +64,7 @@ class Reader:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """A connection for questions that belong together.
+        """A connection for questions that belong together: all see the log as it stands at the first.
 
         Raises:
             LogUnavailableError: if the database does not answer.
@@ -73,3 +77,11 @@ class Reader:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _without_transactions_of_the_driver(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

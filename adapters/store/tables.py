@@ -1,5 +1,6 @@
 """The schema, as the migrations build it. Appends do not pass through here: they use the driver directly."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text, TypeDecorator, UniqueConstraint, text
@@ -13,7 +14,8 @@ from domain.lifecycle import FINAL, Status
 FINAL_SQL: Final = "status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(set(Status) - FINAL)))
 _STATUS_SQL: Final = "status IS NULL OR status IN ({})".format(", ".join(f"'{status}'" for status in sorted(Status)))
 
-AUDIT_FILTERS: Final = (
+AUDIT_FILTERS: Final[tuple[tuple[str, ...], ...]] = (
+    (),
     ("principal",),
     ("tool",),
     ("status",),
@@ -23,6 +25,11 @@ AUDIT_FILTERS: Final = (
     ("tool", "status"),
 )
 """What audit queries filter by; each has an index over the final events that ends in ``position``."""
+
+
+def audit_index(columns: Sequence[str]) -> str:
+    """Return the name of the index for audit queries that filter by ``columns``."""
+    return "_".join(("audit", *columns)) if columns else "audit_newest"
 
 
 class Long(TypeDecorator[int]):
@@ -57,7 +64,7 @@ class EventRow(SQLModel, table=True):
         CheckConstraint(_STATUS_SQL, name="event_status_known"),
         _final_index("event_one_final_status", "stream", unique=True),
         Index("event_time", "occurred_at_ms", "position"),
-        *(_final_index("audit_" + "_".join(columns), *columns, "position") for columns in AUDIT_FILTERS),
+        *(_final_index(audit_index(columns), *columns, "position") for columns in AUDIT_FILTERS),
         {"sqlite_strict": True},
     )
 

@@ -1,14 +1,23 @@
 """Tools and prompts that read the log: what became of a command, and who did what."""
 
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from domain.canonical import JSON
+from domain.catalogue.fields import Moment, Page
 from domain.catalogue.tool import Command, Effect, PromptCommand, Result, Run, Surface, Tool
 from domain.lifecycle import Status
 
-_STATUS_ALIASES = {"succeeded": Status.SUCCESS.value}
+MOST_ENTRIES_SCANNED: Final = 20_000
+"""Most index entries that one answer looks at for filters that no index serves together."""
+
+MOST_PAGE_BYTES: Final = 256 * 1024
+"""Most bytes of entries in one answer; the rest is on the next page."""
+
+_STATUS_ALIASES: Final = {"succeeded": Status.SUCCESS.value}
+_CURSOR_MARK: Final = "p"
+_LONGEST_POSITION: Final = 18
 
 
 def _known_status(text: str) -> str:
@@ -20,6 +29,29 @@ def _known_status(text: str) -> str:
 
 MOST_WAIT_S: Final = 600
 """Seconds that a caller may wait for an outcome."""
+
+
+def cursor_of(position: int) -> str:
+    """Return the cursor of the page that begins below ``position``."""
+    return f"{_CURSOR_MARK}{position}"
+
+
+def position_of(cursor: str) -> int:
+    """Return the log position below which a page begins.
+
+    Raises:
+        ValueError: if ``cursor`` is none of ours.
+    """
+    digits = cursor.removeprefix(_CURSOR_MARK)
+    if digits == cursor or len(digits) > _LONGEST_POSITION or not (digits.isascii() and digits.isdecimal()):
+        raise ValueError("not made by this server; pass next_cursor of the page before, unchanged")
+    return int(digits)
+
+
+def _own_cursor(cursor: str) -> str:
+    position_of(cursor)
+    return cursor
+
 
 CommandId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 ColumnText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -35,8 +67,8 @@ class GetCommand(Command):
     wait: Annotated[int, Field(ge=0, le=MOST_WAIT_S)] = 0
 
 
-class AuditLogs(PromptCommand):
-    """Show the newest commands in the audit log: who did what, when, and with what result."""
+class AuditQuery(Command):
+    """Show who did what, when, and with what result, newest first. Filters narrow it; all given ones must fit."""
 
     username: Annotated[ColumnText | None, Field(description="only this principal")] = None
     tool_name: Annotated[ColumnText | None, Field(description="only this tool")] = None
@@ -44,7 +76,23 @@ class AuditLogs(PromptCommand):
         Annotated[str, AfterValidator(_known_status)] | None,
         Field(description=f"one of {', '.join(Status)}"),
     ] = None
-    limit: Annotated[int, Field(ge=1, le=500, description="how many, 50 if left out")] = 50
+    limit: Annotated[Page, Field(description="how many, at most 500, 50 if left out")] = 50
+    since: Annotated[Moment | None, Field(description="from this time on: 2h, 3d, today, yesterday, ISO 8601")] = None
+    until: Annotated[Moment | None, Field(description="before this time")] = None
+    object: Annotated[ColumnText | None, Field(description="container/web, or web of any kind")] = None
+    effect: Annotated[
+        Literal["read", "create", "mutate", "destroy"] | None,
+        Field(description="tools that read, create, mutate or destroy"),
+    ] = None
+    principal_role: Annotated[ColumnText | None, Field(description="only this role")] = None
+    correlation_id: Annotated[ColumnText | None, Field(description="only this conversation")] = None
+    cursor: Annotated[
+        Annotated[str, AfterValidator(_own_cursor)] | None, Field(description="next_cursor of the page before")
+    ] = None
+
+
+class AuditLogs(AuditQuery, PromptCommand):
+    """Show who did what in the audit log, when, and with what result, newest first."""
 
 
 class CommandEvent(Result):
@@ -71,7 +119,7 @@ class CommandStory(Result):
 
 
 class AuditEntry(Result):
-    """One command in the audit trail."""
+    """One command in the audit trail, as its latest event tells it. ``reason`` is that of a denial or of an error."""
 
     command_id: str
     at: str
@@ -84,20 +132,27 @@ class AuditEntry(Result):
     reason: str | None = None
     duration_ms: int | None = None
     purpose: str | None = None
+    correlation_id: str | None = None
 
 
 class AuditPage(Result):
-    """The newest matching commands, newest first, as of log position ``log_position``."""
+    """Matching commands that began before the question, newest first, as they stood at log position ``log_position``.
+
+    ``next_cursor`` is there when there may be more. ``scanned_to`` is there when the search ended early: down to this
+    time, these entries are all there are.
+    """
 
     entries: list[AuditEntry]
     log_position: int
+    next_cursor: str | None = None
+    scanned_to: str | None = None
 
 
 class AuditTrail(Protocol):
     """Answers questions about the log. May block; raises ``LogUnavailableError``."""
 
     def command(self, command: GetCommand, run: Run) -> CommandStory: ...
-    def query(self, command: AuditLogs, run: Run) -> AuditPage: ...
+    def query(self, command: AuditQuery, run: Run) -> AuditPage: ...
 
 
 TOOLS = (
@@ -110,6 +165,16 @@ TOOLS = (
         effect=Effect.READ,
         idempotent=True,
         summary="look up command {command_id}",
+    ),
+    Tool(
+        name="audit-query",
+        title="Query the audit log",
+        command=AuditQuery,
+        port=AuditTrail,
+        apply=AuditTrail.query,
+        effect=Effect.READ,
+        idempotent=True,
+        summary="read the audit log",
     ),
     Tool(
         name="audit-logs",

@@ -193,7 +193,7 @@ class Tool(Generic[P, C]):
         about: the argument that names the object of a tool that looks it up by itself.
         creates: the kind of object it makes, with the field that names it.
         image: the argument that names the image which the command pulls or runs.
-        destroys: tells of a command whether it destroys more than the tool's ``effect`` says.
+        destroys: tells of a command whether it destroys more than the tool's ``effect`` says. None: it never does.
         recognise: tells from observation whether an interrupted command took effect. None: it changes nothing.
         judge: tells why a principal may not carry out a command on these objects, beyond what roles say; None: it may.
         deferrable: an approval rule can make a change wait.
@@ -301,6 +301,11 @@ class Tool(Generic[P, C]):
         image = getattr(command, self.image) if self.image else None
         return (image,) if image else ()
 
+    @property
+    def effects(self) -> frozenset[Effect]:
+        """Every effect that some call of it has."""
+        return frozenset({self.effect, Effect.DESTROY} if self.destroys else {self.effect})
+
     def summarise(self, command: C) -> str:
         """Return the one line that the audit trail shows."""
         return column_text(self.summary.format_map(_Blanks(command)))
@@ -360,6 +365,10 @@ class Catalogue:
             hint = f"did you mean {close[0]}?" if close else f"{surface}s: {', '.join(names)}"
             raise UnknownToolError(f"there is no {surface} of that name", hint=hint)
         return tool
+
+    def with_effect(self, effect: Effect) -> frozenset[str]:
+        """Return the names of the tools and prompts of which some call has this effect."""
+        return frozenset(tool.name for tool in self if effect in tool.effects)
 
     def by_name(self, name: str | None) -> AnyTool | None:
         """Return the entry that the log calls ``name``, None if this version has no such entry."""

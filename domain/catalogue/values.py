@@ -23,6 +23,9 @@ _NANOSECONDS: Final = {
     "ns": 1,
 }
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_MS: Final = 86_400_000
+_DAYS_BACK: Final = {"today": 0, "yesterday": 1}
+_AGO: Final = re.compile(rf"(?:(\d{{1,5}})d)?({_DURATION.pattern})?", re.ASCII)
 _SIZE: Final = re.compile(rf"({_AMOUNT})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _SIZE_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _CPU: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?|\.\d{1,9}", re.ASCII)
@@ -71,17 +74,27 @@ def parse_duration_ns(text: str) -> int:
 
 
 def parse_moment_ms(text: str, now_ms: int) -> int:
-    """Return milliseconds since 1970 UTC for a duration before now (``10m``) or an ISO 8601 time (UTC without a zone).
+    """Return milliseconds since 1970 UTC for a moment before now or an ISO 8601 time, in UTC where no zone is named.
+
+    A moment before now is a duration, also in days (``10m``, ``2h``, ``3d``, ``1d12h``), or ``now``, ``today``,
+    ``yesterday``: the start of the day.
 
     Raises:
         ValueError: for anything else.
     """
-    if _DURATION.fullmatch(text):
-        return now_ms - parse_duration_ns(text) // 1_000_000
+    if text in _DAYS_BACK:
+        return now_ms - now_ms % _DAY_MS - _DAYS_BACK[text] * _DAY_MS
+    if text == "now":
+        return now_ms
+    if (match := _AGO.fullmatch(text)) and text:
+        rest_ns = parse_duration_ns(match[2]) if match[2] else 0
+        return now_ms - int(match[1] or 0) * _DAY_MS - rest_ns // 1_000_000
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError("a time is written like 10m (ago) or 2026-01-31T12:00:00Z") from None
+        raise ValueError(
+            "a time is written like 10m, 2h or 3d (ago), today, yesterday, or 2026-01-31T12:00:00Z"
+        ) from None
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
 
 
