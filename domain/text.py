@@ -12,9 +12,14 @@ COLUMN_LIMIT: Final = 256
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+def printable(text: str) -> str:
+    """Return ``text`` with unsafe characters escaped as JSON escapes them, so that it cannot steer a terminal."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
 def column_text(text: str, limit: int = COLUMN_LIMIT) -> str:
     """Return ``text`` in NFC, without surrounding spaces, unsafe characters escaped, cut to ``limit`` characters."""
-    escaped = _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text.strip(" ")[:limit])
+    escaped = printable(text.strip(" ")[:limit])
     return unicodedata.normalize("NFC", escaped)[:limit].strip(" ")
 
 

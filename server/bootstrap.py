@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uuid_utils
 
@@ -51,6 +51,9 @@ from server.settings import TOOLSETS, Settings
 from server.user_changes import AUTH_STREAM, recorder
 from server.version import VERSION
 from server.workers import Workers
+
+if TYPE_CHECKING:
+    from adapters.store.audit_trail import SqlAuditTrail
 
 _BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".auth-secret", ".executors")
 _LOG_WORKERS: Final = 4
@@ -348,14 +351,15 @@ class Application:
             Stacks: Bound(lambda: docker.stacks, self._engine_workers),
             Images: Bound(lambda: docker.images, self._engine_workers),
             System: Bound(lambda: docker.system, self._engine_workers),
-            AuditTrail: Bound(lambda: self._audit_trail, self._trail_workers),
+            AuditTrail: Bound(lambda: self.audit_trail, self._trail_workers),
             Identity: Bound(lambda: self.authenticator, self._log_workers),
             Approvals: Bound(lambda: self.approvals, self._log_workers),
         }
         return ports | {port: Bound(partial(_itself, adapter), self._engine_workers) for port, adapter in more.items()}
 
     @cached_property
-    def _audit_trail(self) -> AuditTrail:
+    def audit_trail(self) -> "SqlAuditTrail":
+        """What answers questions about the log."""
         from adapters.store.audit_trail import SqlAuditTrail
 
         return SqlAuditTrail(self.store.reader, self._catalogue.with_effect, lambda: self.journal.health.closing)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Row, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Text, select
 
 from adapters.store.audit_walk import Filters, Walk, Window, asked, first_at, unsettled
 from adapters.store.reader import EVENT, Reader
@@ -39,7 +39,7 @@ _LONGEST_PAUSE_S: Final = 1.0
 AUDIT_TRAIL: Final = Table(
     "audit_trail",
     MetaData(),
-    Column("position", Integer),
+    Column("position", BigInteger),
     Column("occurred_at_ms", BigInteger),
     *(Column(name, Text) for name in ("command_id", "principal", "role", "tool", "object", "status", "purpose")),
     *(Column(name, Text) for name in ("correlation_id", "trace_id", "summary", "reason")),

@@ -7,7 +7,7 @@ reads, and then it reads a bounded number of entries. Several values of an index
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -16,7 +16,6 @@ from sqlalchemy import (
     Integer,
     Label,
     Select,
-    and_,
     func,
     literal,
     literal_column,
@@ -27,8 +26,21 @@ from sqlalchemy import (
 )
 
 from adapters.store.reader import EVENT, OPEN_COMMAND
-from adapters.store.tables import AUDIT_FILTERS, FINAL_SQL, audit_index
+from adapters.store.tables import AUDIT_FILTERS, FINAL_SQL
 from domain.lifecycle import FINAL
+
+_FIRST: Final = EVENT.alias("first")
+_LATEST: Final = EVENT.alias("latest")
+# Not a join: that would leave open which of the two is looked up for the other.
+_began_at: Final = (
+    select(_FIRST.c.position).where(_FIRST.c.stream == _LATEST.c.stream, _FIRST.c.stream_version == 1).scalar_subquery()
+)
+_STILL_OPEN: Final = (
+    select(_LATEST.c.position).select_from(OPEN_COMMAND).join(_LATEST, _LATEST.c.position == OPEN_COMMAND.c.position)
+)
+_ENDED: Final = select(_LATEST.c.position).where(_LATEST.c.status.in_(sorted(FINAL)))
+_HEAD: Final = select(func.max(EVENT.c.position)).scalar_subquery().label("head")
+_ASKED: Final = select(EVENT.c.position, EVENT.c.occurred_at_ms, _HEAD).where(EVENT.c.stream_version == 1)
 
 Filters = Mapping[str, tuple[str, ...]]
 """The values that a column may have; columns that are not named may have any."""
@@ -132,8 +144,7 @@ class Walk:
                 for end in (window.low, window.high)
             )
             chosen = chosen.where(place >= low, place < high)
-        hint = f"INDEXED BY {audit_index(columns)}"
-        return chosen.order_by(*(column.desc() for column in order)).with_hint(EVENT, hint, "sqlite")
+        return chosen.order_by(*(column.desc() for column in order))
 
 
 def unsettled(filters: Filters, window: Window, asked_at: int, most: int) -> Select[Any]:
@@ -141,21 +152,14 @@ def unsettled(filters: Filters, window: Window, asked_at: int, most: int) -> Sel
 
     These are the ones still open, and the few that have ended since. What began after the question is not among them.
     """
-    first, latest = EVENT.alias("first"), EVENT.alias("latest")
-    began = and_(first.c.stream == latest.c.stream, first.c.stream_version == 1, first.c.position < asked_at)
-    conditions = (*fits(latest, filters), latest.c.position >= window.low, latest.c.position < window.high)
-    still_open = (
-        select(latest.c.position)
-        .select_from(OPEN_COMMAND)
-        .join(latest, latest.c.position == OPEN_COMMAND.c.position)
-        .join(first, began)
-        .where(*conditions)
+    conditions = (
+        *fits(_LATEST, filters),
+        _LATEST.c.position >= window.low,
+        _LATEST.c.position < window.high,
+        _began_at < asked_at,
     )
-    ended_since = (
-        select(latest.c.position)
-        .join(first, began)
-        .where(latest.c.position > asked_at, latest.c.status.in_(sorted(FINAL)), *conditions)
-    )
+    still_open = _STILL_OPEN.where(*conditions)
+    ended_since = _ENDED.where(_LATEST.c.position > asked_at, *conditions)
     both = union_all(still_open, ended_since).subquery()
     return select(both.c.position).order_by(both.c.position.desc()).limit(most)
 
@@ -168,9 +172,7 @@ def first_at(moment_ms: int) -> Select[Any]:
 
 def asked(command_id: str) -> Select[Any]:
     """Return the statement for position and time of a command's first event, and the head of the log."""
-    head = select(func.max(EVENT.c.position)).scalar_subquery()
-    own = (EVENT.c.stream == command_id) & (EVENT.c.stream_version == 1)
-    return select(EVENT.c.position, EVENT.c.occurred_at_ms, head.label("head")).where(own)
+    return _ASKED.where(EVENT.c.stream == command_id)
 
 
 def fits(table: FromClause, filters: Filters) -> Iterator[ColumnElement[bool]]:
@@ -180,5 +182,5 @@ def fits(table: FromClause, filters: Filters) -> Iterator[ColumnElement[bool]]:
 
 
 def _together(statements: Iterator[Select[Any]]) -> CompoundSelect[Any] | Select[Any]:
-    first, *others = [select(statement.subquery()) for statement in statements]
-    return union_all(first, *others) if others else first
+    first, *others = statements
+    return union_all(*(select(each.subquery()) for each in (first, *others))) if others else first

@@ -9,7 +9,7 @@ import typer
 from domain.principal import Principal
 from server.bootstrap import Application
 from server.call import Answer, Caller
-from server.cli.audit import table
+from server.cli.audit_forms import table
 from server.settings import load_settings
 
 app = typer.Typer(help="Decide about commands that wait for approval.", no_args_is_help=True)

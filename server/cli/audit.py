@@ -1,50 +1,102 @@
-"""``docker-mcp audit``."""
+"""``docker-mcp audit``: asks as any caller does, and prints the answer."""
 
+import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import orjson
 import typer
 
 from adapters.sealing import KEY_BYTES, AesSealer
 from adapters.store.location import Location
-from domain.catalogue.tool import Surface
+from domain.catalogue.audit import AuditQuery
+from domain.catalogue.tool import Run, Surface
 from domain.errors import SealingKeyError
 from server.bootstrap import Application, sealer_of
-from server.call import Caller
+from server.call import Answer, Caller
+from server.cli.audit_forms import Form, json_text, page_text, row_lines, story_text
 from server.settings import Settings
 
-COLUMNS: Final = (
-    ("at", "TIME"),
-    ("principal", "PRINCIPAL"),
-    ("tool", "TOOL"),
-    ("object", "OBJECT"),
-    ("status", "STATUS"),
-    ("duration_ms", "MS"),
-    ("summary", "SUMMARY"),
-    ("reason", "REASON"),
-    ("command_id", "COMMAND"),
-)
+_PROMPT: Final = "audit-logs"
+_POLL_S: Final = 1.0
+_FOLLOWING: Final = "docker-mcp audit --follow"
 
 
-async def show_audit(settings: Settings, arguments: dict[str, Any], *, as_json: bool) -> None:
-    """Print the newest commands. The question is a command like any other.
+async def show_audit(settings: Settings, arguments: Mapping[str, Any], form: Form) -> None:
+    """Print the newest commands that fit. The question is a command like any other.
 
     Raises:
         DockerMcpError: if the log cannot be asked, or the question is wrong.
     """
+    async with _reading(settings) as application:
+        page = (await _ask(application, _PROMPT, arguments)).content()
+    typer.echo(page_text(page, form))
+    if form is Form.JSON:
+        return
+    if "scanned_to" in page:
+        typer.echo(f"docker-mcp: searched back to {page['scanned_to']}; nothing more found so far", err=True)
+    if "next_cursor" in page:
+        typer.echo(f"docker-mcp: for more: --cursor {page['next_cursor']}", err=True)
+
+
+async def show_command(settings: Settings, command_id: str, form: Form) -> None:
+    """Print a command with all its events.
+
+    Raises:
+        DockerMcpError: if the log cannot be asked, or holds no such command for this user.
+    """
+    async with _reading(settings) as application:
+        story = (await _ask(application, "get-command", {"command_id": command_id}, Surface.TOOL)).content()
+    typer.echo(json_text(story) if form is Form.JSON else story_text(story))
+
+
+async def follow_audit(settings: Settings, arguments: Mapping[str, Any], form: Form) -> None:
+    """Print the newest commands that fit, oldest first, and then each that ends, until interrupted.
+
+    All of it is one recorded command, which declares its purpose; it is not shown itself.
+
+    Raises:
+        DockerMcpError: if the log cannot be asked, or the question is wrong.
+    """
+    async with _reading(settings) as application:
+        answer = await _ask(application, _PROMPT, arguments, purpose=_FOLLOWING)
+        page = answer.content()
+        typer.echo(row_lines(page["entries"][::-1], form, first=True), nl=False)
+        question = AuditQuery.model_validate({name: arguments[name] for name in arguments if name != "since"})
+        seen = page["log_position"]
+        while True:
+            sees_all = application.policy().sees_all_records(application.principal)
+            run = Run(command_id=answer.command_id, principal=application.principal.name, sees_all_records=sees_all)
+            entries, looked_to = await asyncio.to_thread(application.audit_trail.news, question, run, seen)
+            typer.echo(row_lines([entry.content for entry in entries], form), nl=False)
+            if looked_to == seen:
+                await asyncio.sleep(_POLL_S)
+            seen = looked_to
+
+
+@asynccontextmanager
+async def _reading(settings: Settings) -> AsyncIterator[Application]:
     application = Application(settings, "cli", sealer=_sealer_of_a_reader(settings))
     try:
         application.store.check()
-        caller = Caller(principal=application.principal, transport="cli")
-        answer = await application.dispatcher.dispatch("audit-logs", arguments, caller, Surface.PROMPT)
+        yield application
     finally:
         await application.stop("done")
+
+
+async def _ask(
+    application: Application,
+    name: str,
+    arguments: Mapping[str, Any],
+    surface: Surface = Surface.PROMPT,
+    purpose: str | None = None,
+) -> Answer:
+    caller = Caller(principal=application.principal, transport="cli", purpose=purpose)
+    answer = await application.dispatcher.dispatch(name, arguments, caller, surface)
     if answer.error:
         raise answer.error
-    page = answer.content()
-    typer.echo(orjson.dumps(page, option=orjson.OPT_INDENT_2).decode() if as_json else table(page["entries"]))
+    return answer
 
 
 def _sealer_of_a_reader(settings: Settings) -> AesSealer:
@@ -54,15 +106,3 @@ def _sealer_of_a_reader(settings: Settings) -> AesSealer:
     except SealingKeyError as error:
         typer.echo(f"docker-mcp: note: read without the sealing key: {error.message} - {error.hint}", err=True)
         return AesSealer(secrets.token_bytes(KEY_BYTES))
-
-
-def table(
-    entries: list[dict[str, Any]], columns: Sequence[tuple[str, str]] = COLUMNS, nothing: str = "no commands match"
-) -> str:
-    """Return entries as aligned columns; columns that are empty throughout are left out."""
-    shown = [(key, title) for key, title in columns if any(entry.get(key) is not None for entry in entries)]
-    rows = [[title for _, title in shown]]
-    rows += [[str(entry.get(key, "")) for key, _ in shown] for entry in entries]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(shown))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines) if entries else nothing

@@ -13,7 +13,7 @@ from mcp.types import CallToolResult, TextContent
 from adapters.docker.demo_image import provide_image
 from adapters.docker.engine import Engine
 from domain.errors import DockerMcpError
-from server.cli.audit import table
+from server.cli.audit_forms import table
 from server.cli.check import check_log
 from server.cli.clients import stdio_command
 from server.cli.users import token_of_an_admin

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
-from server.cli import approvals, users
+from server.cli import approvals, audit_command, users
 from server.settings import Settings, load_settings
 from server.version import VERSION
 
@@ -138,20 +138,7 @@ def migrate() -> None:
     typer.echo(f"{location.describe()}: schema {REVISION}")
 
 
-@app.command()
-def audit(
-    username: Annotated[str | None, typer.Option(help="Only this principal.")] = None,
-    tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only this status, for example success or denied.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many of the newest.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show who did what, newest first. Reading the log is recorded in the log."""
-    from server.cli.audit import show_audit
-
-    asked = {"username": username, "tool_name": tool, "status": status, "limit": limit}
-    arguments = {name: value for name, value in asked.items() if value is not None}
-    asyncio.run(show_audit(load_settings(), arguments, as_json=as_json))
+app.add_typer(audit_command.app, name="audit")
 
 
 @app.command()

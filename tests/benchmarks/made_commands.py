@@ -229,7 +229,8 @@ def _life(tool: str, kind: str | None, role: str, ending: str) -> tuple[Life, Li
         denied = CommandDenied(summary=summary, rule=f"role-{role}", policy_digest=POLICY, reason=reason)
         return (*start, _template(denied)), ()
     if tool == "deploy-compose":
-        plan = '{"name":"shop","services":{"web":{"image":"nginx:1.27"},"db":{"image":"postgres:17"}}}' * 12
+        services = ",".join(f'"web-{n}":{{"image":"nginx:1.27","environment":{{"TZ":"UTC"}}}}' for n in range(8))
+        plan = f'{{"name":"shop","services":{{{services}}}}}'
         planned = CommandPlanned(summary=summary, part=1, parts=1, text=plan, plan_sha256=sha256_hex(plan.encode()))
         start.append(_template(planned))
     start.append(_template(CommandAuthorized(rule=f"role-{role}", policy_digest=POLICY)))

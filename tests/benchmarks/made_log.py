@@ -82,7 +82,7 @@ class _Log:
         yield self._rows
 
     def _add_something(self) -> None:
-        self._clock += self._rng.random() * 8 * self._gap_ms
+        self._clock += self._rng.random() * 4 * self._gap_ms
         if self._running and (len(self._running) > 6 or self._rng.random() < 0.5):
             command, rest = self._running.pop(self._rng.randrange(len(self._running)))
             self._add(command, rest[:1])
