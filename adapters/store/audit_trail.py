@@ -240,7 +240,7 @@ def _within_bytes(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
     kept: list[AuditEntry] = []
     size = 0
     for entry in entries:
-        size += len(entry.text)
+        size += len(entry.model_dump_json(exclude_none=True).encode())
         if kept and size > MOST_PAGE_BYTES:
             break
         kept.append(entry)

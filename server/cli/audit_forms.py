@@ -78,24 +78,27 @@ def table(
 
 def json_text(tree: Mapping[str, Any]) -> str:
     """Return indented JSON in which characters that could steer a terminal are escaped."""
-    text = orjson.dumps(tree, option=orjson.OPT_INDENT_2).decode()
-    return "\n".join(map(printable, text.split("\n")))
+    return "\n".join(map(printable, _indented(tree)))
 
 
 def story_text(story: Mapping[str, Any]) -> str:
     """Return a command from its arrival to its latest event: its envelope, then each event with its data."""
     about = ("command_id", "principal", "role", "tool", "object", "status", "purpose")
-    lines = [f"{name:<10}  {printable(str(story[name]))}" for name in about if name in story]
+    lines = [f"{name:<10}  {story[name]}" for name in about if name in story]
     for event in story["events"]:
         lines += ["", f"{event['at']}  {event['type']}  (position {event['position']})"]
         lines += [f"  {name}: {_value(value)}" for name, value in event["data"].items()]
     if "plan" in story:
-        lines += ["", "plan", json_text(story["plan"])]
-    return "\n".join(lines)
+        lines += ["", "plan", *_indented(story["plan"])]
+    return "\n".join(map(printable, lines))
+
+
+def _indented(tree: Any) -> list[str]:
+    return orjson.dumps(tree, option=orjson.OPT_INDENT_2).decode().split("\n")
 
 
 def _value(value: object) -> str:
-    return printable(value if isinstance(value, str) else orjson.dumps(value).decode())
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _cell(entry: Entry, key: str) -> str:

@@ -1,6 +1,7 @@
 """``make benchmark``: prints the speed table. ``--quick`` takes fewer rounds.
 
-``python -m tests.benchmarks generate URL [EVENTS]`` fills an empty log instead, to measure it by hand.
+``python -m tests.benchmarks generate URL [EVENTS]`` fills an empty log instead, and
+``python -m tests.benchmarks ask URL`` asks such a log by every usual filter.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from adapters.store.location import Location
 from adapters.store.migrate import migrate
+from tests.benchmarks.asking import audit_queries
 from tests.benchmarks.made_log import generate
 from tests.benchmarks.measure import Row, table
 from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
@@ -33,6 +35,9 @@ def _rows(directory: Path, server: PostgresServer, compose: BareCompose, *, quic
     state = directory / "state"
     rows = [start_up(state, few), list_of_fifty(state, few * 20)]
     rows += [*deployments(state, compose, few), stack_of_ten(state, compose, few * 5)]
+    for location in _new_logs(directory, server):
+        generate(location, 50_000 if quick else 1_000_000)
+        rows += audit_queries(location, few * 5)
     for slow_sync in (False, True):
         for location in _new_logs(directory, server):
             rows.append(group_commit(location, 1 if quick else 4, slow_sync=slow_sync))
@@ -51,5 +56,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["generate"]:
         url, *number = sys.argv[2:]
         print(f"{generate(Location.parse(url), *map(int, number)):.0f} events/s")
+    elif sys.argv[1:2] == ["ask"]:
+        print(table(audit_queries(Location.parse(sys.argv[2]), 30, only_slowest=False)))
     else:
         main(quick="--quick" in sys.argv)

@@ -76,7 +76,9 @@ async def test_people_get_a_table(serve: Serve, sqlite_location: Location) -> No
     await fill(serve, sqlite_location)
     done = docker_mcp("audit", env=log_at(sqlite_location))
     title, *lines = done.stdout.splitlines()
-    assert title.split() == ["TIME", "PRINCIPAL", "TOOL", "OBJECT", "STATUS", "MS", "SUMMARY", "REASON", "COMMAND"]
+    assert title.split() == [
+        "TIME", "PRINCIPAL", "ROLE", "TOOL", "OBJECT", "STATUS", "MS", "SUMMARY", "REASON", "COMMAND",
+    ]  # fmt: skip
     assert len(lines) == 5
     starts = [match.start() for match in re.finditer(r"\S+", title)]
     assert all(line[start - 1] == " " for line in lines for start in starts[1:]), "the columns are not aligned"

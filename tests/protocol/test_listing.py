@@ -41,7 +41,9 @@ async def test_all_tools_and_prompts_are_listed_with_what_an_agent_needs(connect
     assert prompts.keys() == {"audit-logs", "authenticate"}
     prompt = prompts["audit-logs"]
     assert prompt.arguments
-    assert [argument.name for argument in prompt.arguments] == ["username", "tool_name", "status", "limit"]
+    seed = ["username", "tool_name", "status", "limit"]
+    more = ["since", "until", "object", "effect", "principal_role", "correlation_id", "cursor"]
+    assert [argument.name for argument in prompt.arguments] == seed + more
     assert all(argument.description and not argument.required for argument in prompt.arguments)
 
 

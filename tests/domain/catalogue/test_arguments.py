@@ -132,12 +132,29 @@ def test_the_audit_log_takes_succeeded_for_success() -> None:
         ({"username": ""}, "username"),
         ({"username": "x" * 257}, "username"),
         ({"user": "x"}, "user: no such argument"),
+        ({"since": "tomorrow"}, "since: a time is written like 10m, 2h or 3d (ago), today, yesterday, or 2026-01-31"),
+        ({"until": "3 days"}, "until: a time is written like"),
+        ({"effect": "delete"}, "effect: Input should be 'read', 'create', 'mutate' or 'destroy'"),
+        ({"object": ""}, "object"),
+        ({"cursor": "12"}, "cursor: not made by this server; pass next_cursor of the page before, unchanged"),
+        ({"cursor": "p"}, "cursor: not made"),
+        ({"cursor": "p1;DROP"}, "cursor: not made"),
+        ({"cursor": "p" + "9" * 19}, "cursor: not made"),
+        ({"cursor": "p١"}, "cursor: not made"),
     ],
 )
 def test_what_the_audit_log_cannot_be_asked(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(InvalidArgumentsError) as refused:
         CATALOGUE.find("audit-logs", Surface.PROMPT).parse(arguments)
     assert told in refused.value.message
+
+
+def test_the_tool_takes_the_arguments_of_the_prompt_with_their_types() -> None:
+    prompt, tool = (CATALOGUE.find("audit-logs", Surface.PROMPT), CATALOGUE.find("audit-query", Surface.TOOL))
+    assert tool.command.model_fields.keys() == prompt.command.model_fields.keys()
+    assert tool.parse({"limit": 10}).model_dump() == prompt.parse({"limit": "10"}).model_dump()
+    with pytest.raises(InvalidArgumentsError, match="limit: Input should be a valid integer"):
+        tool.parse({"limit": "10"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""What a question to the audit trail costs, and that it does not grow with the log."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from adapters.store.audit_trail import AUDIT_TRAIL, SqlAuditTrail
+from adapters.store.event_store import SqlEventStore
+from adapters.store.location import Location
+from adapters.store.reader import EVENT
+from domain.catalogue import CATALOGUE
+from domain.catalogue.audit import AuditQuery
+from domain.catalogue.tool import Run
+from server.bootstrap import new_id, now_ms
+from tests.benchmarks.made_commands import PRINCIPALS, RARE_PRINCIPAL
+from tests.benchmarks.measure import Row, in_turns, median_ms
+from tests.contract.events import AUTHORIZED, RECEIVED, STARTED, life, stream
+
+_AIM_MS: Final = 5.0
+_QUESTIONS: Final[dict[str, dict[str, Any]]] = {
+    "no filter": {},
+    "principal": {"username": PRINCIPALS[0]},
+    "principal, rare and long ago": {"username": RARE_PRINCIPAL},
+    "tool": {"tool_name": "get-logs"},
+    "status": {"status": "failed"},
+    "object": {"object": "container/web"},
+    "object of any kind": {"object": "web"},
+    "a week": {"since": "2026-05-01", "until": "2026-05-08"},
+    "principal, tool": {"username": PRINCIPALS[0], "tool_name": "restart-container"},
+    "principal, status": {"username": PRINCIPALS[0], "status": "denied"},
+    "tool, status": {"tool_name": "compose-down", "status": "failed"},
+    "principal, a week": {"username": PRINCIPALS[0], "since": "2026-05-01", "until": "2026-05-08"},
+    "effect": {"effect": "destroy"},
+}
+_UNSERVED: Final = {"principal_role": "nobody"}
+
+
+def audit_queries(location: Location, rounds: int, *, only_slowest: bool = True) -> list[Row]:
+    """The newest 50 by each usual filter, against reading 50 rows of the view by their positions."""
+    store = SqlEventStore(location, now_ms, new_id(), timeout_s=60)
+    store.check()
+    question = stream(tool="audit-query", principal="benchmark")
+    (asked, *_) = store.append(life(RECEIVED, AUTHORIZED, STARTED, of=question)).result(60)
+    trail = SqlAuditTrail(store.reader, CATALOGUE.with_effect)
+    run = Run(command_id=question.context.command_id, principal="benchmark")
+
+    def query(given: dict[str, Any]) -> Callable[[], object]:
+        return lambda: trail.query(AuditQuery.model_validate(given), run)
+
+    ids = [entry.command_id for entry in trail.query(AuditQuery(), run).entries]
+    of_newest = select(EVENT.c.position).where(EVENT.c.stream.in_(ids))
+    positions = [row.position for row in store.reader.rows(of_newest)]
+
+    def floor() -> object:
+        return store.reader.rows(select(AUDIT_TRAIL).where(AUDIT_TRAIL.c.position.in_(positions)))
+
+    works = [query(given) for given in _QUESTIONS.values()]
+    *taken, least, unserved = map(median_ms, in_turns([*works, floor, query(_UNSERVED)], rounds))
+    store.close()
+    kind = "SQLite" if location.is_sqlite else "PostgreSQL"
+    label = f"{asked.position / 1e6:.1f} M events, {kind}"
+    by_cost = sorted(zip(taken, _QUESTIONS, strict=True), reverse=True)
+    rows = [
+        Row(
+            f"audit query by {name}, {label}",
+            f"{ms:.2f} ms",
+            f"read these rows {least:.2f} ms",
+            f"{ms / least:.1f}",
+            f"< {_AIM_MS:.0f} ms",
+            ms < _AIM_MS,
+        )
+        for ms, name in by_cost
+    ]
+    bounded = Row(f"audit query no index serves, 20 k entries, {label}", f"{unserved:.0f} ms", "", "", "bounded", True)
+    return [rows[0], bounded] if only_slowest else [*rows, bounded]
