@@ -67,32 +67,42 @@ class GetCommand(Command):
     wait: Annotated[int, Field(ge=0, le=MOST_WAIT_S)] = 0
 
 
-class AuditQuery(Command):
-    """Show who did what, when, and with what result, newest first. Filters narrow it; all given ones must fit."""
+KnownStatus = Annotated[str, AfterValidator(_known_status)]
+AuditCursor = Annotated[str, AfterValidator(_own_cursor)]
+EffectName = Literal["read", "create", "mutate", "destroy"]
 
-    username: Annotated[ColumnText | None, Field(description="only this principal")] = None
-    tool_name: Annotated[ColumnText | None, Field(description="only this tool")] = None
-    status: Annotated[
-        Annotated[str, AfterValidator(_known_status)] | None,
-        Field(description=f"one of {', '.join(Status)}"),
-    ] = None
-    limit: Annotated[Page, Field(description="how many, at most 500, 50 if left out")] = 50
-    since: Annotated[Moment | None, Field(description="from this time on: 2h, 3d, today, yesterday, ISO 8601")] = None
-    until: Annotated[Moment | None, Field(description="before this time")] = None
-    object: Annotated[ColumnText | None, Field(description="container/web, or web of any kind")] = None
-    effect: Annotated[
-        Literal["read", "create", "mutate", "destroy"] | None,
-        Field(description="tools that read, create, mutate or destroy"),
-    ] = None
-    principal_role: Annotated[ColumnText | None, Field(description="only this role")] = None
-    correlation_id: Annotated[ColumnText | None, Field(description="only this conversation")] = None
-    cursor: Annotated[
-        Annotated[str, AfterValidator(_own_cursor)] | None, Field(description="next_cursor of the page before")
-    ] = None
+
+class AuditQuery(Command):
+    """Show who did what, when, with what result, newest first."""
+
+    username: ColumnText | None = None
+    tool_name: ColumnText | None = None
+    status: Annotated[KnownStatus | None, Field(description="failed, denied")] = None
+    limit: Page = 50
+    since: Annotated[Moment | None, Field(description="2h, today, ISO 8601")] = None
+    until: Moment | None = None
+    object: Annotated[ColumnText | None, Field(description="container/web, web")] = None
+    effect: EffectName | None = None
+    principal_role: ColumnText | None = None
+    correlation_id: ColumnText | None = None
+    cursor: AuditCursor | None = None
 
 
 class AuditLogs(AuditQuery, PromptCommand):
     """Show who did what in the audit log, when, and with what result, newest first."""
+
+    # Prompts show words, not types.
+    username: Annotated[ColumnText | None, Field(description="only this principal")] = None
+    tool_name: Annotated[ColumnText | None, Field(description="only this tool")] = None
+    status: Annotated[KnownStatus | None, Field(description=f"one of {', '.join(Status)}")] = None
+    limit: Annotated[Page, Field(description="how many, at most 500, 50 if left out")] = 50
+    since: Annotated[Moment | None, Field(description="from this time on: 2h, 3d, today, yesterday, ISO 8601")] = None
+    until: Annotated[Moment | None, Field(description="before this time")] = None
+    object: Annotated[ColumnText | None, Field(description="container/web, or web of any kind")] = None
+    effect: Annotated[EffectName | None, Field(description="tools that read, create, mutate or destroy")] = None
+    principal_role: Annotated[ColumnText | None, Field(description="only this role")] = None
+    correlation_id: Annotated[ColumnText | None, Field(description="only this conversation")] = None
+    cursor: Annotated[AuditCursor | None, Field(description="next_cursor of the page before")] = None
 
 
 class CommandEvent(Result):
@@ -168,7 +178,7 @@ TOOLS = (
     ),
     Tool(
         name="audit-query",
-        title="Query the audit log",
+        title="Audit",
         command=AuditQuery,
         port=AuditTrail,
         apply=AuditTrail.query,

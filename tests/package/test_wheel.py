@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mcp import Client, StdioServerParameters
 
+from adapters.store.schema import REVISION
 from tests.package.build import ROOT, TOP_LEVEL, Package, build, run
 
 DISTRIBUTION = "docker-mcp-ledger"
@@ -88,7 +89,7 @@ def test_the_installed_package_migrates(package: Package, tmp_path: Path) -> Non
     done = run(*command, cwd=Path("/"), env=package.environment())
     assert done.returncode == 0, done.stderr
     with closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISION,)]
 
 
 @pytest.mark.anyio
