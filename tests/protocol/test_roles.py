@@ -57,6 +57,7 @@ approvals-list      A     A    -     A       A       A      A      A
 approvals-approve   A     -    -     A       N       N      A      A
 approvals-refuse    A     -    -     A       N       N      A      A
 get-command         A     A    -     A       A       A      A      A
+audit-query         A     A    -     A       A       A      A      A
 audit-logs          A     A    A     A       A       A      A      A
 authenticate        A     A    A     A       A       A      A      A
 """
@@ -109,7 +110,8 @@ def calls(prefix: str, side: str) -> dict[str, dict[str, Any]]:
         "network-create": {"name": f"{thing}-new", "labels": labels},
         **dict.fromkeys(("network-remove", "network-inspect"), network),
         **dict.fromkeys(("network-connect", "network-disconnect"), link),
-        **{key: {} for key in ("network-list", "compose-list", "image-list", "system-info", "audit-logs")},
+        **{key: {} for key in ("network-list", "compose-list", "image-list", "system-info")},
+        **{key: {} for key in ("audit-logs", "audit-query")},
         "deploy-compose": {**stack, "compose_yaml": json.dumps({"services": {"web": service}})},
         **dict.fromkeys(("compose-ps", "compose-logs", "compose-start", "compose-stop", "compose-restart"), stack),
         "compose-down": {**stack, "volumes": side == "theirs"},
