@@ -79,7 +79,7 @@ def test_every_step_of_the_demo_succeeds(demo: Demo) -> None:
 
 def test_the_demo_prints_the_record_of_what_it_did(demo: Demo) -> None:
     _, _, trail = demo.shown.partition("The record of it")
-    told = [line.split()[2:] for line in trail.splitlines()[2:]]
+    told = [line.split()[3:] for line in trail.splitlines()[2:]]
     assert [line[0] for line in told] == ROUND[::-1]
     assert all("success" in line for line in told)
 
