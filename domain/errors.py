@@ -130,6 +130,13 @@ class SealingKeyRotatedError(RecordRefusedError):
     hint = "start the server again, with the new sealing key"
 
 
+class ReadModelError(DockerMcpError):
+    """A read model was not folded from this log."""
+
+    code = "read_model_broken"
+    hint = "run `docker-mcp rebuild`; `docker-mcp rebuild --check` tells what is different"
+
+
 class OutcomeNotRecordedError(DockerMcpError):
     """The effect may have happened, but its outcome could not be recorded yet."""
 

@@ -43,7 +43,7 @@ class SqlEventStore:
         self._executor = executor
         self._timeout_s = timeout_s
         self._opened = False
-        self._writer = GroupCommitWriter(self._open_session, clock, executor)
+        self._writer = GroupCommitWriter(self._open_session, clock)
 
     def check(self) -> None:
         """Connect, create or migrate the SQLite database, and check schema and guards.

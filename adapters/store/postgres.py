@@ -20,12 +20,12 @@ from adapters.store.session import (
 from domain.errors import LogUnavailableError, RecordRefusedError
 from domain.secrets import DataKey
 
-_APPEND_LOCK: Final = 0x646D6370
+APPEND_LOCK: Final = 0x646D6370
 """Key of the advisory lock that every append holds until its commit; advisory keys are per database."""
 
 # Three statements in one round trip. The head must not be read by the statement that takes the lock: its snapshot
 # would be older than the lock and the chain would fork.
-_BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({_APPEND_LOCK}); {HEAD_SQL}"
+_BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({APPEND_LOCK}); {HEAD_SQL}"
 
 _INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY = statements("%s")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from domain.events import RecordedEvent, SealingKeyRotated
+from domain.projections.open_commands import NOBODY
 from domain.secrets import DataKey
 
 EVENT_COLUMNS: Final = RecordedEvent._fields
@@ -24,8 +25,8 @@ class Changes:
     """What one transaction writes."""
 
     events: Sequence[RecordedEvent]
-    opened: Sequence[tuple[str, int, str | None, str]]
-    """Open commands to insert or update: command id, position, status, executor."""
+    opened: Sequence[tuple[str, int, str | None, str | None]]
+    """Open commands to insert or update: command id, position, status, executor (None: as before)."""
     closed: Sequence[str]
     data_keys: Sequence[DataKey]
 
@@ -96,9 +97,10 @@ def statements(placeholder: str) -> tuple[str, str, str, str]:
 
     return (
         f"INSERT INTO event ({', '.join(EVENT_COLUMNS)}) VALUES ({values(len(EVENT_COLUMNS))})",  # noqa: S608 (fixed names)
-        f"INSERT INTO open_command (command_id, position, status, executor) VALUES ({values(4)}) "  # noqa: S608
+        "INSERT INTO open_command (command_id, position, status, executor) "  # noqa: S608
+        f"VALUES ({values(3)}, coalesce({placeholder}, '{NOBODY}')) "
         "ON CONFLICT (command_id) DO UPDATE SET position = excluded.position, status = excluded.status, "
-        "executor = excluded.executor",
+        f"executor = coalesce(nullif(excluded.executor, '{NOBODY}'), open_command.executor)",
         f"DELETE FROM open_command WHERE command_id = {placeholder}",  # noqa: S608
         f"INSERT INTO data_key (command_id, key_id, wrapped) VALUES ({values(3)})",  # noqa: S608
     )

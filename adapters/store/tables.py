@@ -111,3 +111,26 @@ class DataKeyRow(SQLModel, table=True):
     command_id: str = Field(sa_type=Text, primary_key=True)
     key_id: str = Field(sa_type=Text)
     wrapped: str = Field(sa_type=Text)
+
+
+class MetricSeriesRow(SQLModel, table=True):
+    """Read model: what the metrics count, as of the position in the checkpoint. Can be rebuilt."""
+
+    __tablename__ = "metric_series"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    metric: str = Field(sa_type=Text, primary_key=True)
+    labels: str = Field(sa_type=Text, primary_key=True)
+    part: str = Field(sa_type=Text, primary_key=True)
+    value: int = Field(sa_type=Long)
+
+
+class ReadModelCheckpointRow(SQLModel, table=True):
+    """How far a read model is folded: the position, and the hash of the record there (none at position 0)."""
+
+    __tablename__ = "read_model_checkpoint"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    position: int = Field(sa_type=Long)
+    event_hash: str | None = Field(sa_type=Text)

@@ -32,13 +32,13 @@ from domain.errors import (
     SealingKeyRotatedError,
 )
 from domain.events import NewEvent, RecordedEvent
-from domain.lifecycle import FINAL
 from domain.ports import Clock
+from domain.projections.open_commands import standings
 from domain.secrets import DataKey
 
 MOST_EVENTS_IN_A_BATCH: Final = 256
 _STOP: Final = None
-_PROBE: Final = ("probe", 0, None, "")
+_PROBE: Final = ("probe", 0, None, None)
 """A row that is written and removed in one transaction."""
 
 logger = logging.getLogger(__name__)
@@ -56,20 +56,16 @@ class _Append:
 class GroupCommitWriter:
     """Appends events on a thread of its own, on a connection of its own."""
 
-    def __init__(
-        self, open_session: Callable[[], Session], clock: Clock, executor: str, queue_limit: int = 4096
-    ) -> None:
+    def __init__(self, open_session: Callable[[], Session], clock: Clock, queue_limit: int = 4096) -> None:
         """Prepare the writer; nothing is opened before :meth:`open` or the first append.
 
         Args:
             open_session: connects, checks schema and guards; may raise ``LogUnavailableError``.
             clock: the recorder's clock.
-            executor: the id of this process, kept with each command it leaves open.
             queue_limit: appends that may wait; one more is refused at once.
         """
         self._open_session = open_session
         self._clock = clock
-        self._executor = executor
         self._queue: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
         self._queue_limit = queue_limit
         self._session: Session | None = None
@@ -189,13 +185,9 @@ class GroupCommitWriter:
         events = [event for each in recorded for event in each]
         if not events:  # asked whether the log can be written: only a write tells
             return Changes(events=(), opened=[_PROBE], closed=[_PROBE[0]], data_keys=())
-        latest = {event.stream: event for event in events if event.tool}
-        opened, closed = [], []
-        for command_id, event in latest.items():
-            if event.status in FINAL:
-                closed.append(command_id)
-            else:
-                opened.append((command_id, event.position, event.status, self._executor))
+        latest = standings(events)
+        opened = [(command_id, *standing) for command_id, standing in latest.items() if standing]
+        closed = [command_id for command_id, standing in latest.items() if standing is None]
         keys = [append.data_key for append in batch if append.data_key]
         return Changes(events=events, opened=opened, closed=closed, data_keys=keys)
 

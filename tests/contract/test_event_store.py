@@ -222,7 +222,7 @@ def test_more_appends_than_may_wait_are_refused_at_once(store: SqlEventStore) ->
         free.wait(WAIT_S)
         raise LogUnavailableError
 
-    writer = GroupCommitWriter(open_slowly, now_ms, new_id(), queue_limit=2)  # type: ignore[arg-type]
+    writer = GroupCommitWriter(open_slowly, now_ms, queue_limit=2)  # type: ignore[arg-type]
     first = writer.submit(life())
     assert blocked.wait(WAIT_S)
     waiting = [writer.submit(life()) for _ in range(2)]
