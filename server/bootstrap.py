@@ -25,6 +25,7 @@ from domain.access.auth_file import AuthFile
 from domain.catalogue import CATALOGUE
 from domain.catalogue.approvals import Approvals
 from domain.catalogue.audit import AuditTrail
+from domain.catalogue.audit_export import LogExport
 from domain.catalogue.containers import Containers
 from domain.catalogue.identity import Identity
 from domain.catalogue.networks import Networks
@@ -352,6 +353,7 @@ class Application:
             Images: Bound(lambda: docker.images, self._engine_workers),
             System: Bound(lambda: docker.system, self._engine_workers),
             AuditTrail: Bound(lambda: self.audit_trail, self._trail_workers),
+            LogExport: Bound(lambda: self.log_export, self._log_workers),
             Identity: Bound(lambda: self.authenticator, self._log_workers),
             Approvals: Bound(lambda: self.approvals, self._log_workers),
         }
@@ -363,6 +365,13 @@ class Application:
         from adapters.store.audit_trail import SqlAuditTrail
 
         return SqlAuditTrail(self.store.reader, self._catalogue.with_effect, lambda: self.journal.health.closing)
+
+    @cached_property
+    def log_export(self) -> Any:
+        """The adapter of the port ``LogExport``, which also hands out the events."""
+        from adapters.store.log_export import SqlLogExport
+
+        return SqlLogExport(self.store.reader)
 
     @cached_property
     def _recorded_stacks(self) -> Any:

@@ -27,7 +27,7 @@ def tools_page() -> str:
     ]
     parts += ["", "| prompt | what it does |", "|---|---|"]
     parts += [f"| [{tool.name}](#{tool.name}) | {tool.description} |" for tool in CATALOGUE.on(Surface.PROMPT)]
-    for tool in CATALOGUE:
+    for tool in (*CATALOGUE.on(Surface.TOOL), *CATALOGUE.on(Surface.PROMPT)):
         parts += ["", *_section(tool)]
     return "\n".join(parts) + "\n"
 

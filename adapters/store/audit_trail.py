@@ -27,6 +27,7 @@ from domain.catalogue.values import parse_moment_ms
 from domain.chain import timestamp
 from domain.errors import InvalidArgumentsError, NotFoundError
 from domain.events import CommandPlanned, RecordedEvent, decode
+from domain.exported import shown_data
 from domain.lifecycle import FINAL, Status
 from domain.objects import column_names
 from domain.plan_record import recorded_plan
@@ -253,11 +254,8 @@ def _plan(events: Sequence[RecordedEvent]) -> JSON:
 
 
 def _told(event: RecordedEvent) -> CommandEvent:
-    data = event.payload()
-    if event.type == CommandPlanned.type:
-        del data["text"]  # the whole plan is told once
     return CommandEvent(
-        position=event.position, at=timestamp(event.occurred_at_ms), type=event.type, data=hide_sealed(data)
+        position=event.position, at=timestamp(event.occurred_at_ms), type=event.type, data=shown_data(event)
     )
 
 

@@ -1,6 +1,6 @@
 """The tools and prompts of the product."""
 
-from domain.catalogue import approvals, audit, containers, identity, networks, stacks, system
+from domain.catalogue import approvals, audit, audit_export, containers, identity, networks, stacks, system
 from domain.catalogue.tool import Catalogue
 
 CATALOGUE = Catalogue(
@@ -11,6 +11,7 @@ CATALOGUE = Catalogue(
         *system.TOOLS,
         *audit.TOOLS,
         *approvals.TOOLS,
+        *audit_export.TOOLS,
         *identity.TOOLS,
     )
 )

@@ -45,10 +45,11 @@ class Effect(StrEnum):
 
 
 class Surface(StrEnum):
-    """How a client reaches it: as an MCP tool or as an MCP prompt."""
+    """How it is reached: by clients as an MCP tool or as an MCP prompt, or by people on the command line alone."""
 
     TOOL = "tool"
     PROMPT = "prompt"
+    COMMAND_LINE = "command"
 
 
 class Command(BaseModel):

@@ -77,7 +77,7 @@ async def follow_audit(settings: Settings, arguments: Mapping[str, Any], form: F
 
 @asynccontextmanager
 async def _reading(settings: Settings) -> AsyncIterator[Application]:
-    application = Application(settings, "cli", sealer=_sealer_of_a_reader(settings))
+    application = Application(settings, "cli", sealer=sealer_of_a_reader(settings))
     try:
         application.store.check()
         yield application
@@ -99,7 +99,7 @@ async def _ask(
     return answer
 
 
-def _sealer_of_a_reader(settings: Settings) -> AesSealer:
+def sealer_of_a_reader(settings: Settings) -> AesSealer:
     """Return the log's sealer; without its key one of the moment: a question to the log seals nothing."""
     try:
         return sealer_of(settings, Location.parse(settings.database_url))

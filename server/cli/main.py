@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
-from server.cli import approvals, audit_command, users
+from server.cli import approvals, audit_command, exports, users
 from server.settings import Settings, load_settings
 from server.version import VERSION
 
@@ -139,6 +139,20 @@ def migrate() -> None:
 
 
 app.add_typer(audit_command.app, name="audit")
+audit_command.app.command()(exports.export)
+audit_command.app.command()(exports.import_verify)
+
+
+@app.command()
+def rebuild(
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell what is different; exit code 1 if anything.")
+    ] = False,
+) -> None:
+    """Build the read models from the log and put them in the place of those there; tell what was different."""
+    from server.cli.rebuild import rebuild_read_models
+
+    raise typer.Exit(Exit.OK if rebuild_read_models(load_settings(), only_check=check) else Exit.FAILED)
 
 
 @app.command()

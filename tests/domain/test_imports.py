@@ -11,6 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("domain", "adapters", "server", "migrations")
 PURE = {
+    "bisect",
     "collections",
     "concurrent",  # the type of a future, in a port
     "copy",

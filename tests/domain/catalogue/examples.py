@@ -124,6 +124,17 @@ CALLS: Final[dict[str, dict[str, Any]]] = {
         "correlation_id": "talk-1",
         "cursor": "p1200",
     },
+    "audit-export": {
+        "format": "jsonl",
+        "since": "2026-06-06",
+        "until": "2026-06-07T12:00:00Z",
+        "from_position": 2,
+        "to_position": 9,
+        "principal": "admin",
+        "tool": "stop-container",
+        "object": "container/web",
+        "status": "success",
+    },
     "authenticate": {"username": "alice", "api_key": "dmk_not-a-real-key"},
 }
 
