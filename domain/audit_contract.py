@@ -247,8 +247,8 @@ def _one_of(value: Any, place: str, allowed: tuple[str, ...]) -> None:
 def _check_core(body: Mapping[str, Any]) -> None:
     for name in ("event_id", "principal_id", "event_type"):
         _text(body[name], name)
-    if body["tool_name"] is not None:
-        _text(body["tool_name"], "tool_name")
+    if not isinstance(body["tool_name"], str | None):
+        raise BreachError("tool_name: has to be a string or null")
     _one_of(body["outcome"], "outcome", _OUTCOMES)
     _check_time(body["occurred_at"])
     if not isinstance(body["extensions"], dict) or not body["extensions"]:
@@ -276,7 +276,8 @@ def _check_extensions(extensions: Mapping[str, Any], outcome: str) -> None:
 
 
 def _check_caller_governance(data: Mapping[str, Any], place: str, _outcome: str) -> None:
-    _text(data.get("purpose_declared"), f"{place}.purpose_declared")
+    if not isinstance(data.get("purpose_declared"), str):
+        raise BreachError(f"{place}.purpose_declared: has to be a string")
     if not isinstance(data.get("flagged"), bool | None):
         raise BreachError(f"{place}.flagged: has to be a boolean or null")
     for name in (
