@@ -73,12 +73,13 @@ class CommandPlanned(Event):
 
 
 class CommandAuthorized(Event):
-    """The policy allows the command."""
+    """The policy allows the command. ``executor`` carries it out, if not the process that received it."""
 
     type = "command.authorized"
 
     rule: str
     policy_digest: str
+    executor: str | None = None
 
 
 class CommandDenied(Event):
@@ -112,7 +113,10 @@ class CommandDeferred(Event):
 
 
 class CommandApproved(Event):
-    """Somebody else has approved the command, by the command ``decision``; the policy now decides anew."""
+    """Somebody else has approved the command, by the command ``decision``; the policy now decides anew.
+
+    ``executor`` is the process that goes on with it.
+    """
 
     type = "command.approved"
 
@@ -120,6 +124,7 @@ class CommandApproved(Event):
     by: str
     by_role: str
     decision: str
+    executor: str
     comment: str | None = None
 
 

@@ -25,18 +25,22 @@ logger = logging.getLogger(__name__)
 class ApprovalDesk:
     """Decides about deferred commands. Satisfies ``domain.catalogue.approvals.Approvals``."""
 
-    def __init__(self, store: EventStore, clock: Clock, new_id: NewId, go_on: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: EventStore, clock: Clock, new_id: NewId, executor: str, go_on: Callable[[str], None]
+    ) -> None:
         """Take what is needed.
 
         Args:
             store: the log.
             clock: tells what is too late.
             new_id: names events.
+            executor: the id of this process.
             go_on: has an approved command carried out, without waiting for it; any thread may call it.
         """
         self._store = store
         self._clock = clock
         self._new_id = new_id
+        self._executor = executor
         self._go_on = go_on
 
     def waiting(self, command: ListApprovals, run: Run) -> WaitingList:
@@ -53,7 +57,12 @@ class ApprovalDesk:
         events, deferred = self._still_waiting(command.command_id)
         comment = column_text(command.comment, _COMMENT_LIMIT) if command.comment else None
         approved = CommandApproved(
-            summary=deferred.summary, by=run.principal, by_role=run.role, decision=run.command_id, comment=comment
+            summary=deferred.summary,
+            by=run.principal,
+            by_role=run.role,
+            decision=run.command_id,
+            executor=self._executor,
+            comment=comment,
         )
         run.before_change()
         self._decide(events, approved)

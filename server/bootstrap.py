@@ -241,7 +241,7 @@ class Application:
             self.executor,
             settings.DOCKER_MCP_QUEUE_LIMIT,
         )
-        self.approvals = ApprovalDesk(self.store, now_ms, new_id, self._go_on_from_any_thread)
+        self.approvals = ApprovalDesk(self.store, now_ms, new_id, self.executor, self._go_on_from_any_thread)
         self.approved = ApprovedCommands(
             catalogue,
             self.store,

@@ -176,9 +176,8 @@ class Dispatcher:
             decision = policy.host_denial(job.tool.asks(job.command, job.plan)) or decision
         if decision.verdict is Verdict.DENY:
             return await self._record_denial(job, [], decision, None)
-        return await self._projector.run(
-            job, [] if job.judge else [job.stream.add(decision_event(job, decision))], None
-        )
+        decided = [] if job.judge else [job.stream.add(decision_event(job, decision, self._executor))]
+        return await self._projector.run(job, decided, None)
 
     async def _deny(self, job: Job, received: CommandReceived, decision: Decision, data_key: DataKey | None) -> Answer:
         error = _refusal(job, decision)

@@ -31,10 +31,10 @@ _SHORTEST_SECRET: Final = 4
 logger = logging.getLogger(__name__)
 
 
-def decision_event(job: Job, decision: Decision) -> Event:
-    """Return the event for what the policy says."""
+def decision_event(job: Job, decision: Decision, executor: str | None = None) -> Event:
+    """Return the event for what the policy says; ``executor`` goes on with a command that another process received."""
     if decision.allowed:
-        return CommandAuthorized(rule=decision.rule, policy_digest=job.policy_digest)
+        return CommandAuthorized(rule=decision.rule, policy_digest=job.policy_digest, executor=executor)
     return CommandDenied(
         summary=job.summary,
         rule=decision.rule,

@@ -17,7 +17,7 @@ from adapters.store.metric_series import MetricSeriesStore
 from adapters.store.postgres import APPEND_LOCK
 from adapters.store.read_models import check_read_models, rebuild
 from domain.errors import LogUnavailableError, ReadModelError
-from domain.events import CommandUnknown, NewEvent
+from domain.events import CommandApproved, CommandDeferred, CommandUnknown, NewEvent
 from domain.projections.metric_series import MetricSeries
 from domain.projections.read_models import Difference
 from server.bootstrap import new_id, now_ms
@@ -28,6 +28,7 @@ from tests.domain.legal_logs import legal_logs
 pytestmark = pytest.mark.promise("P8")
 
 TIMEOUT_S = 20.0
+DEFERRED = CommandDeferred(summary="s", rule="r", policy_digest="d", approvers=("admin",), expires_at_ms=1)
 
 
 def fill(store: SqlEventStore, commands: int) -> None:
@@ -248,8 +249,11 @@ def test_the_executor_of_an_open_command_follows_from_its_events(
     store.append(life(RECEIVED, of=other)).result(TIMEOUT_S)
     survivor.append([other.add(AUTHORIZED)]).result(TIMEOUT_S)
     survivor.append([other.add(STARTED.model_copy(update={"executor": "the survivor"}))]).result(TIMEOUT_S)
-    store.append(life(RECEIVED, AUTHORIZED, of=third)).result(TIMEOUT_S)
-    assert [command.executor for command in store.open_commands()] == ["someone", "the survivor", "someone"]
+    store.append(life(RECEIVED, DEFERRED, of=third)).result(TIMEOUT_S)
+    approved = CommandApproved(summary="s", by="b", by_role="admin", decision="d", executor="the survivor")
+    survivor.append([third.add(approved)]).result(TIMEOUT_S)
+    survivor.append([third.add(AUTHORIZED)]).result(TIMEOUT_S)
+    assert [command.executor for command in store.open_commands()] == ["someone", "the survivor", "the survivor"]
     assert differences(location) == []
 
 

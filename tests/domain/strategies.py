@@ -94,7 +94,7 @@ EXAMPLES: Final[tuple[Event, ...]] = (
         approvers=("admin",),
         expires_at_ms=1,
     ),
-    CommandApproved(summary="stop container web", by="alice", by_role="admin", decision="d"),
+    CommandApproved(summary="stop container web", by="alice", by_role="admin", decision="d", executor="e"),
     CommandRefused(summary="stop container web", by="alice", by_role="admin", decision="d", reason="refused by alice"),
     CommandExpired(summary="stop container web", reason="nobody approved it"),
     ExecutionStarted(executor="e", not_after_ms=1, settle_s=1),
@@ -140,7 +140,7 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
     ),
     "command.rejected": st.builds(CommandRejected, summary=TEXT, code=TEXT, message=TEXT),
     "command.planned": st.builds(CommandPlanned, summary=TEXT, part=COUNTS, parts=COUNTS, text=TEXT, plan_sha256=TEXT),
-    "command.authorized": st.builds(CommandAuthorized, rule=TEXT, policy_digest=TEXT),
+    "command.authorized": st.builds(CommandAuthorized, rule=TEXT, policy_digest=TEXT, executor=_maybe(TEXT)),
     "command.denied": st.builds(CommandDenied, summary=TEXT, rule=TEXT, policy_digest=TEXT, reason=TEXT),
     "command.deferred": st.builds(
         CommandDeferred,
@@ -152,7 +152,7 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
         pinned=_some(STATES),
     ),
     "command.approved": st.builds(
-        CommandApproved, summary=TEXT, by=TEXT, by_role=TEXT, decision=TEXT, comment=_maybe(TEXT)
+        CommandApproved, summary=TEXT, by=TEXT, by_role=TEXT, decision=TEXT, executor=TEXT, comment=_maybe(TEXT)
     ),
     "command.refused": st.builds(CommandRefused, summary=TEXT, by=TEXT, by_role=TEXT, decision=TEXT, reason=TEXT),
     "command.expired": st.builds(CommandExpired, summary=TEXT, reason=TEXT),
