@@ -40,6 +40,9 @@ OTHER: Final = "_other"
 
 _LONGEST_US: Final = 7 * 24 * 3600 * 1_000_000
 """No command takes longer than a week: one that claims to would make the sum overflow."""
+_EVENTS: Final = EVENTS.name
+_RECEIVED: Final = CommandReceived.type
+_UNFINISHED: Final = (UNFINISHED.name, (), "")
 _SUM: Final = "sum"
 _BEYOND: Final = "+Inf"
 _AUTHENTICATION_OUTCOMES: Final = {AuthenticationSucceeded.type: "success", AuthenticationFailed.type: "failed"}
@@ -84,9 +87,9 @@ class MetricSeries:
     def fold(self, events: Iterable[FoldedEvent]) -> dict[SeriesKey, int]:
         """Take in the next events of the log, in its order; return what they add to which series."""
         added: Counter[SeriesKey] = Counter()
-        for event in events:
-            self._fold(event, added)
-            self.position = event.position
+        counted, self.position = _counted(events, self.position)
+        for (metric, labels, part), value in counted.items():
+            added[SeriesKey(metric, self._bounded(metric, labels), part)] += value
         self.values.update(added)
         return {key: value for key, value in added.items() if value}
 
@@ -102,35 +105,8 @@ class MetricSeries:
                 found = found or ([] if metric.labels else [((), 0)])
                 yield Family(metric, [Sample("", _named(metric, labels), value) for labels, value in found])
 
-    def _fold(self, event: FoldedEvent, added: Counter[SeriesKey]) -> None:
-        self._count(added, EVENTS, event.type)
-        if outcome := _AUTHENTICATION_OUTCOMES.get(event.type):
-            self._count(added, AUTHENTICATIONS, outcome)
-        if not event.tool:
-            return
-        if event.type == CommandReceived.type:
-            added[_UNFINISHED_KEY] += 1
-        if event.status in FINAL:
-            added[_UNFINISHED_KEY] -= 1
-            self._ended(event, event.tool, str(event.status), added)
-
-    def _ended(self, event: FoldedEvent, tool: str, status: str, added: Counter[SeriesKey]) -> None:
-        self._count(added, COMMANDS, tool, status, event.role)
-        if event.type == CommandDenied.type:
-            rule = tree_of(event).get("rule")
-            self._count(added, DENIALS, tool, rule if isinstance(rule, str) else OTHER)
-        elif '"duration_us"' in event.data:
-            duration = tree_of(event).get("duration_us")
-            if type(duration) is int and 0 <= duration <= _LONGEST_US:
-                labels = self._bounded(COMMAND_DURATION, (tool,))
-                added[SeriesKey(COMMAND_DURATION.name, labels, _bucket(duration))] += 1
-                added[SeriesKey(COMMAND_DURATION.name, labels, _SUM)] += duration
-
-    def _count(self, added: Counter[SeriesKey], metric: Metric, *labels: str) -> None:
-        added[SeriesKey(metric.name, self._bounded(metric, labels))] += 1
-
-    def _bounded(self, metric: Metric, labels: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self._kept(metric.name, number, value) for number, value in enumerate(labels))
+    def _bounded(self, metric: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self._kept(metric, number, value) for number, value in enumerate(labels))
 
     def _kept(self, metric: str, number: int, value: str) -> str:
         known = self._known[metric, number]
@@ -152,7 +128,38 @@ class MetricSeries:
             yield Sample("_count", named, so_far)
 
 
-_UNFINISHED_KEY: Final = SeriesKey(UNFINISHED.name, ())
+_Counts = dict[tuple[str, tuple[str, ...], str], int]
+"""By metric, labels as they are recorded, and part. In the order in which they first occur: it decides what is kept."""
+
+
+def _counted(events: Iterable[FoldedEvent], position: int) -> tuple[_Counts, int]:
+    """Return what ``events`` add, and the position of the last of them (``position`` if there is none)."""
+    counts: _Counts = defaultdict(int)
+    for event in events:
+        position = event.position
+        kind = event.type
+        counts[_EVENTS, (kind,), ""] += 1
+        if event.tool:
+            if kind == _RECEIVED:
+                counts[_UNFINISHED] += 1
+            elif event.status in FINAL:
+                counts[_UNFINISHED] -= 1
+                _count_ended(event, event.tool, str(event.status), counts)
+        elif outcome := _AUTHENTICATION_OUTCOMES.get(kind):
+            counts[AUTHENTICATIONS.name, (outcome,), ""] += 1
+    return counts, position
+
+
+def _count_ended(event: FoldedEvent, tool: str, status: str, counts: _Counts) -> None:
+    counts[COMMANDS.name, (tool, status, event.role), ""] += 1
+    if event.type == CommandDenied.type:
+        rule = tree_of(event).get("rule")
+        counts[DENIALS.name, (tool, rule if isinstance(rule, str) else OTHER), ""] += 1
+    elif '"duration_us"' in event.data:
+        duration = tree_of(event).get("duration_us")
+        if type(duration) is int and 0 <= duration <= _LONGEST_US:
+            counts[COMMAND_DURATION.name, (tool,), _bucket(duration)] += 1
+            counts[COMMAND_DURATION.name, (tool,), _SUM] += duration
 
 
 def _bucket(duration_us: int) -> str:

@@ -1,6 +1,6 @@
 """The commands without a final status, as a fold of the log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from domain.lifecycle import FINAL
@@ -21,25 +21,28 @@ class Standing(NamedTuple):
 
 def standings(events: Iterable[FoldedEvent]) -> dict[str, Standing | None]:
     """Return where each command of ``events`` stands after them, by id; None for one that has ended."""
-    latest: dict[str, Standing | None] = {}
+    latest: dict[str, FoldedEvent | None] = {}
+    naming: dict[str, list[FoldedEvent]] = {}
     for event in events:
         if not event.tool:
             continue
+        stream = event.stream
         if event.status in FINAL:
-            latest[event.stream] = None
-        else:
-            before = latest.get(event.stream)
-            executor = executor_of(event) or (before.executor if before else None)
-            latest[event.stream] = Standing(event.position, event.status, executor)
-    return latest
+            latest[stream] = None
+            continue
+        latest[stream] = event
+        if '"executor"' in event.data:  # whether it is what it looks like matters only if the command stays open
+            naming.setdefault(stream, []).append(event)
+    return {
+        stream: Standing(event.position, event.status, _last_executor(naming.get(stream, ()))) if event else None
+        for stream, event in latest.items()
+    }
 
 
-def executor_of(event: FoldedEvent) -> str | None:
-    """Return the process that answers for the command from this event on, if the event names one."""
-    if '"executor"' not in event.data:
-        return None
-    executor = tree_of(event).get("executor")
-    return executor if isinstance(executor, str) else None
+def _last_executor(events: Sequence[FoldedEvent]) -> str | None:
+    """Return the process that answers for a command after ``events``: the last one that they name."""
+    named = (tree_of(event).get("executor") for event in reversed(events))
+    return next((executor for executor in named if isinstance(executor, str)), None)
 
 
 class OpenCommands:

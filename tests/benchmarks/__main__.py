@@ -14,6 +14,7 @@ from pathlib import Path
 from adapters.store.location import Location
 from adapters.store.migrate import migrate
 from tests.benchmarks.asking import audit_queries
+from tests.benchmarks.folds import folding
 from tests.benchmarks.made_log import generate
 from tests.benchmarks.measure import Row, table
 from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
@@ -43,6 +44,8 @@ def _rows(directory: Path, server: PostgresServer, compose: BareCompose, *, quic
             rows.append(group_commit(location, 1 if quick else 4, slow_sync=slow_sync))
     for location in _new_logs(directory, server):
         rows += asyncio.run(durable_commands(location, 200 if quick else 1500))
+    for location in _new_logs(directory, server):
+        rows += folding(location, 20_000 if quick else 100_000, few)
     return rows
 
 
