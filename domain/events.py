@@ -124,7 +124,7 @@ class CommandApproved(Event):
     by: str
     by_role: str
     decision: str
-    executor: str
+    executor: str | None = None
     comment: str | None = None
 
 

@@ -27,8 +27,9 @@ def tools_page() -> str:
     ]
     parts += ["", "| prompt | what it does |", "|---|---|"]
     parts += [f"| [{tool.name}](#{tool.name}) | {tool.description} |" for tool in CATALOGUE.on(Surface.PROMPT)]
-    for tool in (*CATALOGUE.on(Surface.TOOL), *CATALOGUE.on(Surface.PROMPT)):
-        parts += ["", *_section(tool)]
+    for tool in CATALOGUE:
+        if tool.surface is not Surface.COMMAND_LINE:
+            parts += ["", *_section(tool)]
     return "\n".join(parts) + "\n"
 
 

@@ -49,6 +49,8 @@ def exported(store: SqlEventStore, run: Run, **arguments: Any) -> list[int]:
         ({"from_position": 900}, []),
         ({"since": "2020-01-01"}, range(1, 11)),
         ({"until": "2020-01-01"}, []),
+        ({"since": "1h"}, range(1, 11)),
+        ({"until": "1h"}, []),
         ({"since": "2999-01-01T00:00:00Z"}, []),
         ({"until": "2999-01-01T00:00:00Z"}, range(1, 11)),
         ({"format": "audit-record", "from_position": 9}, [9, 10]),
@@ -89,7 +91,7 @@ def test_who_sees_own_records_exports_these_and_no_chain(store: SqlEventStore, a
     ("arguments", "problem"),
     [
         ({"format": "xml"}, "a format is one of jsonl, csv, audit-record"),
-        ({"since": "last week"}, "write a time as"),
+        ({"since": "last week"}, "a time is written like"),
         ({"status": "finished"}, "a status is one of"),
         ({"from_position": 0}, "greater than or equal to 1"),
         ({"format": "audit-record", "tool": "x"}, "without gaps"),

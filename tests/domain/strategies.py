@@ -152,7 +152,7 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
         pinned=_some(STATES),
     ),
     "command.approved": st.builds(
-        CommandApproved, summary=TEXT, by=TEXT, by_role=TEXT, decision=TEXT, executor=TEXT, comment=_maybe(TEXT)
+        CommandApproved, summary=TEXT, by=TEXT, by_role=TEXT, decision=TEXT, executor=_maybe(TEXT), comment=_maybe(TEXT)
     ),
     "command.refused": st.builds(CommandRefused, summary=TEXT, by=TEXT, by_role=TEXT, decision=TEXT, reason=TEXT),
     "command.expired": st.builds(CommandExpired, summary=TEXT, reason=TEXT),
