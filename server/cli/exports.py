@@ -11,7 +11,9 @@ from server.settings import load_settings
 def export(
     to: Annotated[str, typer.Option(help="A file that does not exist yet, or - for standard output.")],
     format: Annotated[str, typer.Option(help="jsonl, csv, or audit-record: the chain, for who does not trust us.")],
-    since: Annotated[str | None, typer.Option(help="From this time on: 2h or 3d (ago), today, yesterday, or ISO 8601 (UTC).")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From this time on: 2h or 3d (ago), today, yesterday, or ISO 8601 (UTC).")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
     from_position: Annotated[int | None, typer.Option(help="From this position of the log on.")] = None,
     to_position: Annotated[int | None, typer.Option(help="Up to this position.")] = None,

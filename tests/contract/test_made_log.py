@@ -3,6 +3,7 @@
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
 from adapters.store.migrate import migrate
+from adapters.store.read_models import check_read_models
 from domain.chain import verify
 from domain.events import EVENT_TYPES, RecordedEvent, decode
 from domain.lifecycle import FINAL, check_life
@@ -29,6 +30,7 @@ def test_a_made_log_is_whole_guarded_and_goes_on(location: Location) -> None:
     assert rows(location, SCHEMA[location.is_sqlite]) == schema
     store = SqlEventStore(location, now_ms, new_id())
     store.check()
+    assert check_read_models(location, 30) == []
     events = recorded(store)
     assert len(events) == EVENTS
     assert list(verify(events)) == []
