@@ -10,7 +10,7 @@ from domain.catalogue import CATALOGUE
 from domain.catalogue.audit_export import AuditExport
 from domain.catalogue.tool import Run, Surface
 from domain.chain import timestamp
-from domain.errors import DeniedError, InvalidArgumentsError
+from domain.errors import DeniedError, InvalidArgumentsError, UnknownToolError
 from tests.contract.events import DENIED, RECEIVED, life, stream
 
 
@@ -85,6 +85,13 @@ def test_who_sees_own_records_exports_these_and_no_chain(store: SqlEventStore, a
     assert exported(store, own, principal="alice") == []
     with pytest.raises(DeniedError, match="sees its own alone"):
         exported(store, own, format="audit-record")
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("surface", [Surface.TOOL, Surface.PROMPT])
+def test_clients_cannot_export(surface: Surface) -> None:
+    with pytest.raises(UnknownToolError):
+        CATALOGUE.find("audit-export", surface)
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,9 @@ def code_of(answer: Message) -> str | None:
 
 def test_the_table_has_every_tool_and_prompt() -> None:
     assert tuple(_HEADER) == ROLES
-    assert EXPECTED.keys() == {tool.name for tool in CATALOGUE}
+    assert EXPECTED.keys() == {
+        tool.name for surface in (Surface.TOOL, Surface.PROMPT) for tool in CATALOGUE.on(surface)
+    }
     assert calls("p", "ours").keys() == EXPECTED.keys()
 
 
