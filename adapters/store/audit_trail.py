@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Row, Table, Text, func, select
 
 from adapters.store.reader import EVENT, Reader
+from adapters.store.watch import LogWatch
 from domain.canonical import JSON
 from domain.catalogue.audit import AuditEntry, AuditLogs, AuditPage, CommandEvent, CommandStory, GetCommand
 from domain.catalogue.tool import Run
@@ -16,9 +17,6 @@ from domain.events import CommandPlanned, RecordedEvent, decode
 from domain.lifecycle import FINAL
 from domain.plan_record import recorded_plan
 from domain.secrets import hide_sealed
-
-_FIRST_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 1.0
 
 AUDIT_TRAIL: Final = Table(
     "audit_trail",
@@ -34,22 +32,22 @@ AUDIT_TRAIL: Final = Table(
 class SqlAuditTrail:
     """Satisfies ``domain.catalogue.audit.AuditTrail``."""
 
-    def __init__(self, reader: Reader, closing: Callable[[], bool] = lambda: False) -> None:
-        """Take the log, and what tells that nobody shall wait any longer since the server stops."""
+    def __init__(self, reader: Reader, watch: LogWatch, closing: Callable[[], bool] = bool) -> None:
+        """Take the log, what tells that it has grown, and what tells that the server stops."""
         self._reader = reader
+        self._watch = watch
         self._closing = closing
 
     def command(self, command: GetCommand, run: Run) -> CommandStory:
-        story = self._story(command, run)
-        began, pause = time.monotonic(), _FIRST_PAUSE_S
-        while story.status not in FINAL and (waited := time.monotonic() - began) < command.wait:
-            if run.given_up() or self._closing():
-                break
-            run.progress(int(waited), command.wait, f"{story.tool}: {story.status}")
-            time.sleep(min(pause, command.wait - waited))
-            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+        began = time.monotonic()
+        while True:
+            mark = self._watch.mark()
             story = self._story(command, run)
-        return story
+            waited = time.monotonic() - began
+            if story.status in FINAL or waited >= command.wait or run.given_up() or self._closing():
+                return story
+            run.progress(int(waited), command.wait, f"{story.tool}: {story.status}")
+            self._watch.wait(mark, command.wait - waited)
 
     def _story(self, command: GetCommand, run: Run) -> CommandStory:
         events = self._reader.stream(command.command_id)

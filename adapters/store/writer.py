@@ -31,13 +31,14 @@ from domain.errors import (
     RecordRefusedError,
     SealingKeyRotatedError,
 )
-from domain.events import NewEvent, RecordedEvent
+from domain.events import CommandReceived, NewEvent, RecordedEvent
 from domain.lifecycle import FINAL
 from domain.ports import Clock
 from domain.secrets import DataKey
 
 MOST_EVENTS_IN_A_BATCH: Final = 256
 _STOP: Final = None
+_HAS_KEY: Final = '"idempotency_key":'
 _PROBE: Final = ("probe", 0, None, "")
 """A row that is written and removed in one transaction."""
 
@@ -197,7 +198,8 @@ class GroupCommitWriter:
             else:
                 opened.append((command_id, event.position, event.status, self._executor))
         keys = [append.data_key for append in batch if append.data_key]
-        return Changes(events=events, opened=opened, closed=closed, data_keys=keys)
+        claims = [claim for event in events if (claim := _claim(event))]
+        return Changes(events=events, opened=opened, closed=closed, data_keys=keys, claims=claims)
 
     def _settle_lost_session(self, batch: list[_Append], error: SessionLostError) -> None:
         """Find out what a commit did whose connection broke; never append again what may be there."""
@@ -232,6 +234,14 @@ class GroupCommitWriter:
         self._drop_session()
         for append in batch:
             append.future.set_exception(error)
+
+
+def _claim(event: RecordedEvent) -> tuple[str, str, str] | None:
+    """Return whose idempotency key the event claims for its command."""
+    if event.type != CommandReceived.type or _HAS_KEY not in event.data:
+        return None
+    key = event.payload().get("idempotency_key")
+    return (event.principal, key, event.stream) if key else None
 
 
 def _check_sealing_key(session: Session, batch: list[_Append]) -> None:

@@ -17,7 +17,9 @@ def ask(store: SqlEventStore, **asked: object) -> AuditPage:
     question = stream(principal="auditor", tool="audit-logs", target="")
     store.append(life(RECEIVED, AUTHORIZED, STARTED, of=question)).result(30)
     command = AuditLogs.model_validate(asked)
-    return SqlAuditTrail(store.reader).query(command, Run(command_id=question.context.command_id, principal="auditor"))
+    return SqlAuditTrail(store.reader, store.watch).query(
+        command, Run(command_id=question.context.command_id, principal="auditor")
+    )
 
 
 @pytest.fixture
@@ -110,11 +112,13 @@ def test_a_command_is_told_from_its_first_to_its_last_event(store: SqlEventStore
     events = life()
     store.append(events).result(30)
     run = Run(command_id="x", principal="x")
-    story = SqlAuditTrail(store.reader).command(GetCommand(command_id=events[0].stream), run)
+    story = SqlAuditTrail(store.reader, store.watch).command(GetCommand(command_id=events[0].stream), run)
     assert [event.type for event in story.events] == [event.type for event in events]
     assert story.status == "success"
     with pytest.raises(NotFoundError, match="no command"):
-        SqlAuditTrail(store.reader).command(GetCommand(command_id="0" * 8 + "-0000" * 3 + "-" + "0" * 12), run)
+        SqlAuditTrail(store.reader, store.watch).command(
+            GetCommand(command_id="0" * 8 + "-0000" * 3 + "-" + "0" * 12), run
+        )
 
 
 @pytest.mark.parametrize(
