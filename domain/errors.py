@@ -66,6 +66,13 @@ class DeniedError(DockerMcpError):
     code = "denied"
 
 
+class IdempotencyKeyReusedError(InvalidArgumentsError):
+    """The idempotency key belongs to a call with other arguments."""
+
+    code = "idempotency_key_reused"
+    hint = "use a fresh key for each thing that is to be done, and the same one only to repeat the same call"
+
+
 class OverloadedError(DockerMcpError):
     """Too many calls are waiting; this one was refused and nothing was done."""
 

@@ -32,7 +32,10 @@ class Event(BaseModel):
 
 
 class CommandReceived(Event):
-    """A call arrived. ``arguments`` is None for a call that could not be read; then only names are kept."""
+    """A call arrived. ``arguments`` is None for a call that could not be read; then only names are kept.
+
+    ``idempotency_key`` belongs to this command from now on: whoever comes with it again gets this command's outcome.
+    """
 
     type = "command.received"
 
@@ -43,6 +46,7 @@ class CommandReceived(Event):
     transport: str
     client_name: str | None = None
     client_version: str | None = None
+    idempotency_key: str | None = None
     executor: str
 
 

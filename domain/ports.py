@@ -52,13 +52,49 @@ class EventStore(Protocol):
         """Return the commands without a final status, oldest first."""
         ...
 
+    def command_of_key(self, principal: str, key: str) -> str | None:
+        """Return the id of the command that a principal's idempotency key belongs to, None if it belongs to none."""
+        ...
+
     def data_key(self, command_id: str) -> DataKey | None:
         """Return the wrapped data key of a command; None if nothing of it is sealed, or it was forgotten."""
         ...
 
 
+Held = Callable[[], None]
+"""Frees what is held."""
+
+
+class SharedLocks(Protocol):
+    """Locks on objects that all processes of a log share. A process that dies holds none any more."""
+
+    def try_hold(self, keys: Sequence[str]) -> Held | None:
+        """Take the locks of all ``keys`` or none; return what frees them, None if another process has one of them.
+
+        Raises:
+            LogUnavailableError: if they cannot be had now.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free every lock."""
+        ...
+
+
 class Executors(Protocol):
     """Which server processes are alive. A process holds its executor id for life."""
+
+    def fence(self) -> Held:
+        """Return what raises ``ConcurrentAppendError`` once this process may have been taken for dead since now."""
+        ...
+
+    def hold_on(self) -> None:
+        """Take the lock of this process again if it was lost, for example when the database was restarted.
+
+        Raises:
+            LogUnavailableError: if it cannot be taken now.
+        """
+        ...
 
     def is_alive(self, executor: str) -> bool:
         """Return whether the process that holds ``executor`` still runs, stopped or not."""

@@ -46,8 +46,10 @@ from server.dispatcher import Dispatcher
 from server.effect import Bound
 from server.flood import Refusals
 from server.journal import Journal
+from server.object_locks import ObjectLocks
 from server.projector import Projector
 from server.recovery import Recovery
+from server.repeats import Repeats
 from server.settings import TOOLSETS, Settings
 from server.user_changes import AUTH_STREAM, recorder
 from server.version import VERSION
@@ -56,7 +58,7 @@ from server.workers import Workers
 if TYPE_CHECKING:
     from adapters.store.audit_trail import SqlAuditTrail
 
-_BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".auth-secret", ".executors")
+_BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".auth-secret", ".executors", ".locks")
 _LOG_WORKERS: Final = 4
 _TRAIL_WORKERS: Final = 64
 """Who waits for an outcome keeps one of these asleep."""
@@ -190,6 +192,7 @@ class Application:
         )
         self._engine_workers = Workers("engine", settings.DOCKER_MCP_ENGINE_WORKERS)
         self._log_workers = Workers("log", _LOG_WORKERS)
+        self._lock_workers = Workers("lock", 1)
         self._trail_workers = Workers("trail", _TRAIL_WORKERS)
         self.journal = Journal(self.store, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
         self.refusals = Refusals(
@@ -215,6 +218,8 @@ class Application:
             self._ports(more_ports or {}),
             lambda: self.docker.observer,
             self.journal,
+            ObjectLocks(self.store.object_locks, self.store.executors.is_alone, self._lock_workers),
+            self.store.executors.fence,
             now_ms,
             self.executor,
             settings.DOCKER_MCP_WAITING_LIMIT,
@@ -237,6 +242,7 @@ class Application:
             self.refusals,
             self.reserve.check,
             sealer,
+            Repeats(self.store, lambda: self.store.watch, self.journal, self._trail_workers, new_id),
             new_id,
             self.executor,
             settings.DOCKER_MCP_QUEUE_LIMIT,
@@ -320,6 +326,7 @@ class Application:
         self._engine_workers.abandon()
         self._log_workers.abandon()
         self._trail_workers.abandon()
+        self._lock_workers.abandon()
         return in_order
 
     async def problems(self) -> dict[str, str]:
@@ -364,7 +371,9 @@ class Application:
         """What answers questions about the log."""
         from adapters.store.audit_trail import SqlAuditTrail
 
-        return SqlAuditTrail(self.store.reader, self._catalogue.with_effect, lambda: self.journal.health.closing)
+        return SqlAuditTrail(
+            self.store.reader, self.store.watch, self._catalogue.with_effect, lambda: self.journal.health.closing
+        )
 
     @cached_property
     def log_export(self) -> Any:

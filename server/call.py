@@ -35,6 +35,8 @@ class Caller:
     client_version: str | None = None
     correlation_id: str | None = None
     purpose: str | None = None
+    idempotency_key: object = None
+    """As the caller sent it; checked with the arguments."""
     trace_id: str | None = None
     span_id: str | None = None
     progress: Progress = no_progress

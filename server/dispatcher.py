@@ -1,17 +1,19 @@
 """Takes a call: records it, decides, and hands what is allowed to the projector. Nothing runs unrecorded."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from domain.canonical import JSON, NotCanonicalError, canonical_json
-from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Surface
+from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Effect, Surface
 from domain.command_stream import CommandContext, CommandStream
 from domain.errors import (
     ArgumentsTooLargeError,
     AuthenticationError,
     DeniedError,
     DockerMcpError,
+    IdempotencyKeyReusedError,
     InvalidArgumentsError,
     LogUnavailableError,
     OverloadedError,
@@ -31,6 +33,7 @@ from server.flood import Refusals
 from server.journal import Journal
 from server.outcome import decision_event
 from server.projector import Projector
+from server.repeats import Repeats, without_key
 from server.unexpected import unexpected
 
 MOST_ARGUMENT_BYTES: Final = 48 * 1024
@@ -38,6 +41,7 @@ MOST_ARGUMENT_BYTES: Final = 48 * 1024
 
 _MOST_NAMES: Final = 20
 _NAME_LIMIT: Final = 96
+_IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
 class Dispatcher:
@@ -52,6 +56,7 @@ class Dispatcher:
         refusals: Refusals,
         check_room: Callable[[], None],
         sealer: Sealer,
+        repeats: Repeats,
         new_id: NewId,
         executor: str,
         queue_limit: int,
@@ -63,6 +68,7 @@ class Dispatcher:
         self._refusals = refusals
         self._check_room = check_room
         self._sealer = sealer
+        self._repeats = repeats
         self._new_id = new_id
         self._executor = executor
         self._queue_limit = queue_limit
@@ -101,7 +107,7 @@ class Dispatcher:
             return await self._deny(job, received, decision, envelope.data_key)
         if _is_judged_late(job, decision) and not self._refusals.admits(caller.source):
             return await self._reject(command_id, tool_name, arguments, caller, TooManyRefusalsError())
-        task = self._run(self._carry_out(job, received, decision, envelope, policy))
+        task = self._run(self._carry_out_once(job, received, decision, envelope, policy))
         task.add_done_callback(lambda done: self._hold_against(job, done))
         try:
             return await asyncio.shield(task)
@@ -144,6 +150,18 @@ class Dispatcher:
         if refused or job.stream.last_type in (CommandDenied.type, CommandRejected.type):
             self._refusals.spend(job.caller.source)
 
+    async def _carry_out_once(
+        self, job: Job, received: CommandReceived, decision: Decision, envelope: Envelope, policy: Policy
+    ) -> Answer:
+        def carry_out() -> Awaitable[Answer]:
+            return self._carry_out(job, received, decision, envelope, policy)
+
+        try:
+            return await self._repeats.once(job, received, envelope.data_key, carry_out)
+        except IdempotencyKeyReusedError as error:
+            arguments = job.command.model_dump()
+            return await self._reject(job.command_id, job.tool.name, arguments, job.caller, error)
+
     async def _carry_out(
         self, job: Job, received: CommandReceived, decision: Decision, envelope: Envelope, policy: Policy
     ) -> Answer:
@@ -183,7 +201,7 @@ class Dispatcher:
         error = _refusal(job, decision)
         if not self._refusals.records(job.caller.source, error.code):
             return self._refusals.counted(error)
-        return await self._record_denial(job, [job.stream.add(received)], decision, data_key)
+        return await self._record_denial(job, [job.stream.add(without_key(received))], decision, data_key)
 
     async def _record_denial(
         self, job: Job, before: Sequence[NewEvent], decision: Decision, data_key: DataKey | None
@@ -227,6 +245,9 @@ class Dispatcher:
     def _received(
         self, command_id: str, tool: AnyTool, command: Command, caller: Caller
     ) -> tuple[CommandReceived, Envelope]:
+        key = caller.idempotency_key
+        if key is not None and not (isinstance(key, str) and _IDEMPOTENCY_KEY.fullmatch(key)):
+            raise InvalidArgumentsError("_meta.idempotency_key is text of 1 to 128 printable ASCII characters")
         envelope = self._sealer.envelope(command_id)
         arguments: dict[str, JSON] = argument_tree(command, envelope.seal, envelope.digest)
         try:
@@ -246,6 +267,7 @@ class Dispatcher:
             transport=caller.transport,
             client_name=optional_column_text(caller.client_name),
             client_version=optional_column_text(caller.client_version),
+            idempotency_key=None if tool.effect is Effect.READ else key,
             executor=self._executor,
         )
         return received, envelope

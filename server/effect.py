@@ -1,6 +1,7 @@
 """Runs a command's adapter on a worker thread and brings back what happened there."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from domain.canonical import JSON
 from domain.catalogue.tool import Effect, Plan, Result, Run
 from domain.errors import DockerMcpError, EngineError, NotFoundError
 from domain.objects import Kind, ObjectRef, ObjectState
-from domain.ports import Clock, Observer
+from domain.ports import Held, Observer
 from server.call import Job, Progress
 from server.unexpected import unexpected
 from server.workers import Workers
@@ -36,10 +37,12 @@ class Happened:
 class EffectRunner:
     """The part of the projector that blocks."""
 
-    def __init__(self, ports: Mapping[type, Bound], observer: Callable[[], Observer], clock: Clock) -> None:
+    def __init__(
+        self, ports: Mapping[type, Bound], observer: Callable[[], Observer], fence: Callable[[], Held]
+    ) -> None:
         self._ports = ports
         self._observer = observer
-        self._clock = clock
+        self._fence = fence
 
     def engine_id(self) -> str | None:
         """Return the engine's own id if it is known."""
@@ -115,10 +118,11 @@ class EffectRunner:
 
     def _apply(self, job: Job, pinned: tuple[ObjectState, ...], progress: Progress) -> Happened:
         happened = Happened()
-        deadline_ms = self._clock() + job.tool.limit_s * 1000
+        deadline, check_fence = time.monotonic() + job.tool.limit_s, self._fence()
 
         def before_change() -> None:
-            if self._clock() > deadline_ms:
+            check_fence()
+            if time.monotonic() > deadline:
                 raise EngineError(f"given up after {job.tool.limit_s} s", code="timed_out")
             happened.change_asked = True
 

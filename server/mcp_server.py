@@ -183,6 +183,7 @@ class McpServer:
             client_version=client.version if client else None,
             correlation_id=_text(meta, "correlation_id") or self._session(ctx) or self._correlation_id,
             purpose=_text(meta, "purpose"),
+            idempotency_key=meta.get("idempotency_key"),
             trace_id=f"{span.trace_id:032x}" if span.is_valid else None,
             span_id=f"{span.span_id:016x}" if span.is_valid else None,
             **({"progress": progress} if progress else {}),

@@ -34,15 +34,16 @@ from domain.events import (
 from domain.objects import ObjectState, column_name
 from domain.plan_record import plan_events
 from domain.policy import Decision, Verdict
-from domain.ports import Clock, Observer
+from domain.ports import Clock, Held, Observer
 from domain.secrets import DataKey, Seal
 from domain.text import column_text
 from server.call import Answer, Job
 from server.effect import Bound, EffectRunner, Happened
 from server.journal import Journal
+from server.object_locks import ObjectLocks
 from server.outcome import MESSAGE_LIMIT, decision_event, outcome_event
-from server.workers import KeyedLocks
 
+_NOT_BEGUN: Final = frozenset({"command.received", "command.planned", "command.authorized"})
 _LOST_RACE: Final = "another server has settled this command; get-command shows its outcome"
 
 
@@ -54,6 +55,8 @@ class Projector:
         ports: Mapping[type, Bound],
         observer: Callable[[], Observer],
         journal: Journal,
+        locks: ObjectLocks,
+        fence: Callable[[], Held],
         clock: Clock,
         executor: str,
         waiting_limit: int,
@@ -66,20 +69,22 @@ class Projector:
             ports: where the adapter of each port is, and on which threads it runs.
             observer: returns what looks at Docker objects.
             journal: records.
+            locks: let commands on the same object take turns.
+            fence: returns what raises once another process may have taken over what this one began.
             clock: for ``not_after``.
             executor: the id of this process.
             waiting_limit: commands that may wait for approval.
             count_waiting: returns how many do.
             on_unknown: told the id of each command whose outcome nobody can tell yet.
         """
-        self._effects = EffectRunner(ports, observer, clock)
+        self._effects = EffectRunner(ports, observer, fence)
         self._journal = journal
         self._clock = clock
         self._executor = executor
         self._waiting_limit = waiting_limit
         self._count_waiting = count_waiting
         self._on_unknown = on_unknown
-        self._locks = KeyedLocks()
+        self._locks = locks
 
     async def prepare(
         self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None, seal: Seal
@@ -116,6 +121,9 @@ class Projector:
                 await self._record_before(job, events, data_key)
             return await self._run_on_targets(job)
         except (LogUnavailableError, ConcurrentAppendError) as error:
+            if job.recorded and job.recorded.last_type in _NOT_BEGUN:
+                ending = CommandCancelled(summary=job.summary, reason=error.message)
+                self._journal.settle([job.recorded.add(ending)])
             return Answer(job.command_id, error=error)
 
     async def defer(
@@ -186,6 +194,7 @@ class Projector:
         return await self._record(job, *await looking)
 
     async def _run_on_targets(self, job: Job) -> Answer:
+        before = self._locks.turns
         try:
             pinned = await self._effects.pin(job)
             used = await self._effects.used(job) if job.judge else ()
@@ -194,18 +203,24 @@ class Projector:
                 return denial
             await self._start(job, ())
             return await self._record(job, Happened(error=error))
-        keys = {column_name(state.kind, state.id or state.name) for state in pinned}
-        if job.tool.creates and job.stream.context.object:
-            keys.add(job.stream.context.object)
-        async with self._locks.hold(keys) as waited:
+        keys = self._keys(job, pinned)
+        async with self._locks.hold(keys):
             if job.cancel_requested:
                 return await self._cancel(job, (), None)
-            if waited:  # what was seen before waiting may be the state before another command
+            if keys and self._locks.others_had_turns(before):  # what was seen may be the state before their commands
                 pinned = await self._effects.look_again(job, pinned)
             if answer := await self._judged(job, pinned, used):
                 return answer
             await self._start(job, pinned)
             return await self._apply(job, pinned)
+
+    @staticmethod
+    def _keys(job: Job, pinned: Sequence[ObjectState]) -> set[str]:
+        """Return what a command has to be alone with; one that only reads waits for nobody."""
+        if job.tool.effect is Effect.READ:
+            return set()
+        keys = {column_name(state.kind, state.id or state.name) for state in pinned}
+        return keys | ({job.stream.context.object} if job.tool.creates and job.stream.context.object else set())
 
     async def _judged(
         self,

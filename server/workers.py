@@ -35,16 +35,15 @@ class KeyedLocks:
         return any(key in self._locks for key in keys)
 
     @asynccontextmanager
-    async def hold(self, keys: set[str]) -> AsyncIterator[bool]:
-        """Hold the locks of all ``keys``; yields whether any of them had to be waited for."""
+    async def hold(self, keys: set[str]) -> AsyncIterator[None]:
+        """Hold the locks of all ``keys``, each in the order in which it was asked for."""
         locks = [self._enter(key) for key in sorted(keys)]  # one order for all, so that no two wait for each other
-        waited = any(lock.locked() for lock in locks)
         held: list[asyncio.Lock] = []
         try:
             for lock in locks:
                 await lock.acquire()
                 held.append(lock)
-            yield waited
+            yield
         finally:
             for lock in held:
                 lock.release()

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Tex
 
 from adapters.store.audit_walk import Filters, Walk, Window, asked, first_at, unsettled
 from adapters.store.reader import EVENT, Reader
+from adapters.store.watch import LogWatch
 from domain.canonical import JSON
 from domain.catalogue.audit import (
     MOST_ENTRIES_SCANNED,
@@ -33,9 +34,6 @@ from domain.objects import column_names
 from domain.plan_record import recorded_plan
 from domain.secrets import hide_sealed
 from domain.text import column_text
-
-_FIRST_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 1.0
 
 AUDIT_TRAIL: Final = Table(
     "audit_trail",
@@ -70,6 +68,7 @@ class SqlAuditTrail:
     def __init__(
         self,
         reader: Reader,
+        watch: LogWatch,
         tools_with: ToolsWith,
         closing: Callable[[], bool] = lambda: False,
         scan: int = MOST_ENTRIES_SCANNED,
@@ -78,26 +77,27 @@ class SqlAuditTrail:
 
         Args:
             reader: reads the log.
+            watch: tells that it has grown.
             tools_with: names the tools and prompts of which some call has an effect.
             closing: tells that nobody shall wait any longer since the server stops.
             scan: most index entries that one answer looks at for filters that no index serves together.
         """
         self._reader = reader
+        self._watch = watch
         self._tools_with = tools_with
         self._closing = closing
         self._scan = scan
 
     def command(self, command: GetCommand, run: Run) -> CommandStory:
-        story = self._story(command, run)
-        began, pause = time.monotonic(), _FIRST_PAUSE_S
-        while story.status not in FINAL and (waited := time.monotonic() - began) < command.wait:
-            if run.given_up() or self._closing():
-                break
-            run.progress(int(waited), command.wait, f"{story.tool}: {story.status}")
-            time.sleep(min(pause, command.wait - waited))
-            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+        began = time.monotonic()
+        while True:
+            mark = self._watch.mark()
             story = self._story(command, run)
-        return story
+            waited = time.monotonic() - began
+            if story.status in FINAL or waited >= command.wait or run.given_up() or self._closing():
+                return story
+            run.progress(int(waited), command.wait, f"{story.tool}: {story.status}")
+            self._watch.wait(mark, command.wait - waited)
 
     def _story(self, command: GetCommand, run: Run) -> CommandStory:
         events = self._reader.stream(command.command_id)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from adapters.store.executors import executors_of
 from adapters.store.location import Location
+from adapters.store.object_locks import shared_locks_of
 from adapters.store.schema import check_guards, check_revision, revision
 from adapters.store.session import ROTATED_SQL, Session, SessionLostError, rotated_to
 from adapters.store.sqlite import SqliteSession
@@ -24,6 +25,7 @@ _KEY_QUESTION_TIMEOUT_S: Final = 5.0
 if TYPE_CHECKING:
     from adapters.store.postgres import PostgresSession
     from adapters.store.reader import Reader
+    from adapters.store.watch import LogWatch
 
 
 class SqlEventStore:
@@ -40,6 +42,7 @@ class SqlEventStore:
         """
         self.location = location
         self.executors = executors_of(location, timeout_s)
+        self.object_locks = shared_locks_of(location, timeout_s)
         self._executor = executor
         self._timeout_s = timeout_s
         self._opened = False
@@ -66,6 +69,9 @@ class SqlEventStore:
     def open_commands(self) -> list[OpenCommand]:
         return self.reader.open_commands()
 
+    def command_of_key(self, principal: str, key: str) -> str | None:
+        return self.reader.command_of_key(principal, key)
+
     def data_key(self, command_id: str) -> DataKey | None:
         return self.reader.data_key(command_id)
 
@@ -76,10 +82,18 @@ class SqlEventStore:
 
         return Reader(self.location, self._timeout_s)
 
+    @cached_property
+    def watch(self) -> "LogWatch":
+        """Tells those who wait that the log has grown."""
+        from adapters.store.watch import LogWatch
+
+        return LogWatch(self.location, self._timeout_s)
+
     def close(self) -> None:
         """Write what is queued, then close every connection."""
         self._writer.close()
         self.executors.release()
+        self.object_locks.close()
         if "reader" in self.__dict__:
             self.reader.close()
 

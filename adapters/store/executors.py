@@ -10,6 +10,7 @@ from typing import Protocol
 
 from adapters.store.location import Location
 from domain.errors import LogUnavailableError
+from domain.ports import Held
 
 
 class HeldExecutors(Protocol):
@@ -24,6 +25,12 @@ class HeldExecutors(Protocol):
         ...
 
     def is_alive(self, executor: str) -> bool: ...
+    def fence(self) -> Held: ...
+    def hold_on(self) -> None: ...
+
+    def is_alone(self) -> bool:
+        """Return whether no other process may hold an executor id of this log."""
+        ...
 
     def release(self) -> None: ...
 
@@ -62,6 +69,18 @@ class FileExecutors:
             return self._file(executor).exists()
         os.close(descriptor)
         return False
+
+    def fence(self) -> Held:
+        return lambda: None  # the system takes a file's lock from no living process
+
+    def hold_on(self) -> None:
+        """Nothing to do: the lock is never lost."""
+
+    def is_alone(self) -> bool:
+        try:
+            return len(list(self._directory.glob("*.lock"))) <= len(self._held)
+        except OSError:
+            return False
 
     def release(self) -> None:
         for executor, descriptor in self._held.items():

@@ -20,6 +20,9 @@ from adapters.store.session import (
 from domain.errors import LogUnavailableError, RecordRefusedError
 from domain.secrets import DataKey
 
+CHANNEL: Final = "docker_mcp_log"
+"""On which waiting processes hear that commands have ended."""
+
 APPEND_LOCK: Final = 0x646D6370
 """Key of the advisory lock that every append holds until its commit; advisory keys are per database."""
 
@@ -27,7 +30,10 @@ APPEND_LOCK: Final = 0x646D6370
 # would be older than the lock and the chain would fork.
 _BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({APPEND_LOCK}); {HEAD_SQL}"
 
-_INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY = statements("%s")
+_NOTIFY: Final = f"NOTIFY {CHANNEL}"
+"""Once per transaction that ends commands: every NOTIFY takes a lock that all commits of the server share."""
+
+_INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY, _INSERT_CLAIM = statements("%s")
 
 
 def connect(url: str, timeout_s: float) -> "psycopg.Connection[tuple[Any, ...]]":
@@ -90,6 +96,10 @@ class PostgresSession:
                 cursor.executemany(_DELETE_OPEN, [(command_id,) for command_id in changes.closed])
             if changes.data_keys:
                 cursor.executemany(_INSERT_KEY, map(astuple, changes.data_keys))
+            if changes.claims:
+                cursor.executemany(_INSERT_CLAIM, changes.claims)
+            if changes.closed:
+                cursor.execute(_NOTIFY)
             cursor.execute("COMMIT")
 
     def rollback(self) -> None:

@@ -1,12 +1,18 @@
 """Which server processes are alive, on PostgreSQL."""
 
 import hashlib
-from typing import Any
+import threading
+from typing import Any, Final
 
 import psycopg
 
 from adapters.store.postgres import connect
-from domain.errors import LogUnavailableError
+from domain.errors import ConcurrentAppendError, LogUnavailableError
+from domain.ports import Held
+
+_MAY_BE_TAKEN: Final = (
+    "the connection that shows that this server lives was lost: another one may have taken the command over"
+)
 
 
 class PostgresExecutors:
@@ -15,16 +21,44 @@ class PostgresExecutors:
     def __init__(self, url: str, timeout_s: float) -> None:
         self._url = url
         self._timeout_s = timeout_s
+        self._executor: str | None = None
         self._held: str | None = None
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._lock = threading.Lock()
 
     def hold(self, executor: str) -> None:
+        self._executor = executor
+        with self._lock:
+            if not self._still_held():
+                self._take(executor)
+
+    def hold_on(self) -> None:
+        if self._executor:
+            self.hold(self._executor)
+
+    def fence(self) -> Held:
+        held_by = self._connection
+
+        def check() -> None:
+            with self._lock:
+                if held_by is not self._connection or not self._still_held():
+                    raise ConcurrentAppendError(_MAY_BE_TAKEN)
+
+        return check
+
+    def is_alone(self) -> bool:
+        return False  # to find out would cost as much as to look again
+
+    def _still_held(self) -> bool:
         try:
             if self._connection is not None:
                 self._connection.execute("SELECT 1")
-                return
+                return True
         except psycopg.Error:
             self.release()
+        return False
+
+    def _take(self, executor: str) -> None:
         connection = connect(self._url, self._timeout_s)
         try:
             connection.execute("SELECT pg_advisory_lock(%s)", (_key(executor),))

@@ -18,18 +18,22 @@ from adapters.store.metric_series import (
 from domain.errors import ReadModelError
 from domain.ports import OpenCommand
 from domain.projections.folded import EventPart
+from domain.projections.idempotency_keys import Claim, IdempotencyKeys
 from domain.projections.metric_series import MetricSeries
 from domain.projections.open_commands import OpenCommands
 from domain.projections.read_models import (
     Difference,
     ReadModelCheck,
     StoredModels,
+    idempotency_key_differences,
     open_command_differences,
     series_differences,
 )
 
 _OPEN: Final = "SELECT command_id, position, status, executor FROM open_command ORDER BY position"
 _INSERT_OPEN: Final = "INSERT INTO open_command (command_id, position, status, executor) VALUES (?, ?, ?, ?)"
+_KEYS: Final = "SELECT principal, key, command_id FROM idempotency_key"
+_INSERT_KEY: Final = "INSERT INTO idempotency_key (principal, key, command_id) VALUES (?, ?, ?)"
 _INSERT_SERIES: Final = "INSERT INTO metric_series (metric, labels, part, value) VALUES (?, ?, ?, ?)"
 _LOCK_CHECKPOINT: Final = "UPDATE read_model_checkpoint SET position = position WHERE name = ?"
 _INSERT_CHECKPOINT: Final = "INSERT INTO read_model_checkpoint (name, position, event_hash) VALUES (?, ?, ?)"
@@ -51,6 +55,7 @@ def stored_models(location: Location, timeout_s: float) -> StoredModels:
         return StoredModels(
             head=beside.head(),
             open_commands=tuple(_open_commands(beside)),
+            idempotency_keys=tuple(_idempotency_keys(beside)),
             series=stored.series.values,
             folded_to=stored.series.position,
             folded_hash=stored.event_hash,
@@ -96,6 +101,7 @@ def rebuild(location: Location, timeout_s: float, progress: Progress = no_progre
             for batch in beside.batches(new.series.position, head):
                 new.fold(batch)
             found = open_command_differences(_open_commands(beside), new.open.commands())
+            found += idempotency_key_differences(_idempotency_keys(beside), new.keys.claims())
             found += _series_found(beside, new.series, head)
             _swap(beside, new)
     return found
@@ -106,17 +112,23 @@ class _NewModels:
 
     def __init__(self) -> None:
         self.open = OpenCommands()
+        self.keys = IdempotencyKeys()
         self.series = MetricSeries()
         self.event_hash: str | None = None
 
     def fold(self, events: Sequence[EventPart]) -> None:
         self.open.fold(events)
+        self.keys.fold(events)
         self.series.fold(events)
         self.event_hash = events[-1].event_hash
 
 
 def _open_commands(beside: Beside) -> list[OpenCommand]:
     return [OpenCommand(*row) for row in beside.query(_OPEN)]
+
+
+def _idempotency_keys(beside: Beside) -> list[Claim]:
+    return [Claim(*row) for row in beside.query(_KEYS)]
 
 
 def _catch_up_the_old(location: Location, timeout_s: float) -> None:
@@ -149,6 +161,8 @@ def _swap(beside: Beside, new: _NewModels) -> None:
     beside.change_many(
         _INSERT_OPEN, [(each.command_id, each.position, each.status, each.executor) for each in new.open.commands()]
     )
+    beside.change("DELETE FROM idempotency_key")
+    beside.change_many(_INSERT_KEY, new.keys.claims())
     beside.change("DELETE FROM metric_series")
     beside.change_many(_INSERT_SERIES, series_rows({key: value for key, value in new.series.values.items() if value}))
     beside.change("DELETE FROM read_model_checkpoint WHERE name = ?", MODEL)

@@ -17,11 +17,12 @@ from domain.secrets import DataKey
 
 EVENT: Final = SQLModel.metadata.tables["event"]
 OPEN_COMMAND: Final = SQLModel.metadata.tables["open_command"]
+IDEMPOTENCY_KEY: Final = SQLModel.metadata.tables["idempotency_key"]
+DATA_KEY: Final = SQLModel.metadata.tables["data_key"]
+
 # Questions read an index in its order and stop when they have enough. PostgreSQL's estimates of how much that is go
 # wrong where a principal or object was busy long ago; then it would rather sort, or compile the question first.
 _NO_SORTS: Final = "-c enable_sort=off -c enable_incremental_sort=off -c jit=off"
-
-DATA_KEY: Final = SQLModel.metadata.tables["data_key"]
 
 
 class Reader:
@@ -56,6 +57,11 @@ class Reader:
     def data_key(self, command_id: str) -> DataKey | None:
         rows = self.rows(select(DATA_KEY).where(DATA_KEY.c.command_id == command_id))
         return DataKey(**rows[0]._mapping) if rows else None
+
+    def command_of_key(self, principal: str, key: str) -> str | None:
+        table = IDEMPOTENCY_KEY.c
+        rows = self.rows(select(table.command_id).where(table.principal == principal, table.key == key))
+        return str(rows[0].command_id) if rows else None
 
     def rows(self, query: Executable) -> Sequence[Row[Any]]:
         """Return what ``query`` selects."""

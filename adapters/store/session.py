@@ -29,6 +29,8 @@ class Changes:
     """Open commands to insert or update: command id, position, status, executor (None: as before)."""
     closed: Sequence[str]
     data_keys: Sequence[DataKey]
+    claims: Sequence[tuple[str, str, str]] = ()
+    """Idempotency keys that commands claim: principal, key, command id."""
 
 
 class ConflictInLogError(Exception):
@@ -89,8 +91,8 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-def statements(placeholder: str) -> tuple[str, str, str, str]:
-    """Return the SQL to insert events, upsert and delete open commands, and insert data keys."""
+def statements(placeholder: str) -> tuple[str, str, str, str, str]:
+    """Return the SQL to insert events, upsert and delete open commands, and insert data keys and claims."""
 
     def values(count: int) -> str:
         return ", ".join([placeholder] * count)
@@ -103,6 +105,7 @@ def statements(placeholder: str) -> tuple[str, str, str, str]:
         f"executor = coalesce(nullif(excluded.executor, '{NOBODY}'), open_command.executor)",
         f"DELETE FROM open_command WHERE command_id = {placeholder}",  # noqa: S608
         f"INSERT INTO data_key (command_id, key_id, wrapped) VALUES ({values(3)})",  # noqa: S608
+        f"INSERT INTO idempotency_key (principal, key, command_id) VALUES ({values(3)})",  # noqa: S608
     )
 
 

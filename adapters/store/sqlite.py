@@ -22,7 +22,7 @@ from domain.secrets import DataKey
 OLDEST_SQLITE: Final = (3, 38, 0)
 """The first version with the operators that the audit view uses."""
 
-_INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY = statements("?")
+_INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY, _INSERT_CLAIM = statements("?")
 
 
 class SqliteSession:
@@ -70,6 +70,8 @@ class SqliteSession:
                 execute_many(_DELETE_OPEN, [(command_id,) for command_id in changes.closed])
             if changes.data_keys:
                 execute_many(_INSERT_KEY, map(astuple, changes.data_keys))
+            if changes.claims:
+                execute_many(_INSERT_CLAIM, changes.claims)
             self.connection.execute("COMMIT")
 
     def rollback(self) -> None:

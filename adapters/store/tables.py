@@ -102,6 +102,17 @@ class OpenCommandRow(SQLModel, table=True):
     executor: str = Field(sa_type=Text)
 
 
+class IdempotencyKeyRow(SQLModel, table=True):
+    """Read model: which command a principal's idempotency key belongs to. Can be rebuilt."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    principal: str = Field(sa_type=Text, primary_key=True)
+    key: str = Field(sa_type=Text, primary_key=True)
+    command_id: str = Field(sa_type=Text)
+
+
 class DataKeyRow(SQLModel, table=True):
     """The wrapped data keys of sealed arguments. Deleting one makes the values unreadable, the log stays whole."""
 

@@ -33,6 +33,7 @@ from domain.errors import (
 )
 from domain.events import NewEvent, RecordedEvent
 from domain.ports import Clock
+from domain.projections.idempotency_keys import claims
 from domain.projections.open_commands import standings
 from domain.secrets import DataKey
 
@@ -189,7 +190,7 @@ class GroupCommitWriter:
         opened = [(command_id, *standing) for command_id, standing in latest.items() if standing]
         closed = [command_id for command_id, standing in latest.items() if standing is None]
         keys = [append.data_key for append in batch if append.data_key]
-        return Changes(events=events, opened=opened, closed=closed, data_keys=keys)
+        return Changes(events=events, opened=opened, closed=closed, data_keys=keys, claims=claims(events))
 
     def _settle_lost_session(self, batch: list[_Append], error: SessionLostError) -> None:
         """Find out what a commit did whose connection broke; never append again what may be there."""

@@ -15,6 +15,8 @@ class FoldedEvent(Protocol):
     @property
     def type(self) -> str: ...
     @property
+    def principal(self) -> str: ...
+    @property
     def role(self) -> str: ...
     @property
     def tool(self) -> str | None: ...
@@ -32,6 +34,7 @@ class EventPart(NamedTuple):
     position: int
     stream: str
     type: str
+    principal: str
     role: str
     tool: str | None
     status: str | None

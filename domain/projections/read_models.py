@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from domain.ports import OpenCommand
 from domain.projections.folded import FoldedEvent
+from domain.projections.idempotency_keys import Claim, IdempotencyKeys
 from domain.projections.metric_series import MetricSeries, SeriesKey
 from domain.projections.open_commands import OpenCommands
 
@@ -29,13 +30,14 @@ class StoredModels:
     """The read models of a database at one moment.
 
     Attributes:
-        head: the position of the newest event then; the open commands are as of it.
+        head: the position of the newest event then; open commands and idempotency keys are as of it.
         folded_to: the position that the series are as of.
         folded_hash: the hash of the record there, None at position 0.
     """
 
     head: int
     open_commands: tuple[OpenCommand, ...]
+    idempotency_keys: tuple[Claim, ...]
     series: Mapping[SeriesKey, int]
     folded_to: int
     folded_hash: str | None
@@ -50,6 +52,7 @@ class ReadModelCheck:
     def __init__(self, stored: StoredModels) -> None:
         self._stored = stored
         self._open = OpenCommands()
+        self._keys = IdempotencyKeys()
         self._series = MetricSeries()
         self._hash_there: str | None = None
 
@@ -58,6 +61,7 @@ class ReadModelCheck:
         stored = self._stored
         events = [event for event in events if event.position <= stored.head]
         self._open.fold(events)
+        self._keys.fold(events)
         counted = [event for event in events if event.position <= stored.folded_to]
         self._series.fold(counted)
         if counted:
@@ -67,6 +71,7 @@ class ReadModelCheck:
         """Return what is different, the open commands first; nothing if the models are what the log yields."""
         stored = self._stored
         found = open_command_differences(stored.open_commands, self._open.commands())
+        found += idempotency_key_differences(stored.idempotency_keys, self._keys.claims())
         there = (self._series.position, self._hash_there)
         if (stored.folded_to, stored.folded_hash) != there:
             found.append(
@@ -78,6 +83,12 @@ class ReadModelCheck:
 def open_command_differences(stored: Iterable[OpenCommand], folded: Iterable[OpenCommand]) -> list[Difference]:
     """Return the open commands that are not what the log yields, by id."""
     return _differences("open_command", *({each.command_id: _told(each) for each in side} for side in (stored, folded)))
+
+
+def idempotency_key_differences(stored: Iterable[Claim], folded: Iterable[Claim]) -> list[Difference]:
+    """Return the idempotency keys that are not with the command that the log yields, by principal and key."""
+    sides = ({f"{each.principal} {each.key}": each.command_id for each in side} for side in (stored, folded))
+    return _differences("idempotency_key", *sides)
 
 
 def series_differences(stored: Mapping[SeriesKey, int], folded: Mapping[SeriesKey, int]) -> list[Difference]:

@@ -196,6 +196,21 @@ def test_a_rebuild_tells_what_was_wrong_and_mends_it(store: SqlEventStore, locat
     assert [command.executor for command in store.open_commands()] == ["someone"]
 
 
+def test_idempotency_keys_follow_from_the_log(store: SqlEventStore, location: Location) -> None:
+    keyed = RECEIVED.model_copy(update={"idempotency_key": "k-1"})
+    command = stream(principal="alice")
+    store.append(life(keyed, *LIFE[1:], of=command)).result(TIMEOUT_S)
+    fill(store, 2)
+    assert differences(location) == []
+    assert store.command_of_key("alice", "k-1") == command.context.command_id
+    execute(location, "UPDATE idempotency_key SET command_id = 'another'")
+
+    (found,) = differences(location)
+    assert (found.model, found.entry, found.stored) == ("idempotency_key", "alice k-1", "another")
+    assert rebuild(location, TIMEOUT_S) == [found]
+    assert store.command_of_key("alice", "k-1") == command.context.command_id
+
+
 def test_series_that_are_merely_behind_are_not_wrong(store: SqlEventStore, location: Location) -> None:
     fill(store, 3)
     assert differences(location) == []

@@ -1,0 +1,64 @@
+"""Turns for commands on the same object: first within the process, in the order of arrival, then between processes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from domain.ports import Held, SharedLocks
+from server.workers import KeyedLocks, Workers
+
+_FIRST_PAUSE_S: Final = 0.005
+_LONGEST_PAUSE_S: Final = 0.1
+
+
+class ObjectLocks:
+    """Held from the last look at the objects until the outcome is recorded."""
+
+    def __init__(self, shared: SharedLocks, is_alone: Callable[[], bool], workers: Workers) -> None:
+        """Take what is needed.
+
+        Args:
+            shared: the locks that other processes respect.
+            is_alone: tells whether no other process may be at work on the log.
+            workers: threads to ask for locks.
+        """
+        self._own = KeyedLocks()
+        self._is_alone = is_alone
+        self.turns = 0
+        """How many commands of this process have had their turn."""
+        self._shared = shared
+        self._workers = workers
+
+    def taken(self, keys: set[str]) -> bool:
+        """Return whether one who wants ``keys`` now would have to wait for a command of this process."""
+        return self._own.taken(keys)
+
+    def others_had_turns(self, since: int) -> bool:
+        """Return whether another command may have had its turn since ``turns`` was ``since``."""
+        return self.turns != since or not self._is_alone()
+
+    @asynccontextmanager
+    async def hold(self, keys: set[str]) -> AsyncIterator[None]:
+        """Hold the locks of all ``keys``.
+
+        Raises:
+            LogUnavailableError: the locks cannot be had; nothing was done.
+        """
+        async with self._own.hold(keys):
+            if not keys:
+                yield
+                return
+            release = await self._take(sorted(keys))
+            try:
+                yield
+            finally:
+                self.turns += 1
+                await asyncio.shield(self._workers.run(release))
+
+    async def _take(self, keys: list[str]) -> Held:
+        pause = _FIRST_PAUSE_S
+        while (held := await self._workers.run(lambda: self._shared.try_hold(keys))) is None:
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+        return held

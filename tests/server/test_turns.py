@@ -1,0 +1,91 @@
+"""Commands on the same object take turns, also between servers; others and reads wait for nobody."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+import pytest
+
+from adapters.store.location import Location
+from domain.principal import Principal
+from tests.conftest import Serve, caller, write_rules
+
+pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
+
+
+async def test_changes_of_one_container_never_overlap_between_servers(
+    serve: Serve, location: Location, container: str
+) -> None:
+    auth = {"MCP_AUTH_SECRET": "0" * 32}
+    async with serve(location, **auth) as one, serve(location, **auth) as two:
+        arguments = {"container_name": container, "timeout": 0}
+        await asyncio.gather(
+            *(
+                server.dispatcher.dispatch(tool, arguments, caller(server))
+                for tool in ("restart-container", "stop-container")
+                for server in (one, two)
+                for _ in range(3)
+            )
+        )
+        steps = [
+            event for event in one.store.read(limit=10_000) if event.type in ("execution.started", "command.succeeded")
+        ]
+    assert len(steps) == 24
+    for started, ended in zip(steps[::2], steps[1::2], strict=True):
+        assert (started.type, ended.type) == ("execution.started", "command.succeeded")
+        assert started.stream == ended.stream
+
+
+async def test_a_state_before_is_never_that_before_another_command(
+    serve: Serve, location: Location, container: str
+) -> None:
+    auth = {"MCP_AUTH_SECRET": "0" * 32}
+    async with serve(location, **auth) as one, serve(location, **auth) as two:
+        arguments = {"container_name": container, "timeout": 0}
+        await asyncio.gather(
+            *(
+                server.dispatcher.dispatch("restart-container", arguments, caller(server))
+                for server in (one, two)
+                for _ in range(3)
+            )
+        )
+        events = one.store.read(limit=10_000)
+    before = [e.payload()["pinned"][0]["facts"]["started_at"] for e in events if e.type == "execution.started"]
+    after = [e.payload()["state_after"][0]["facts"]["started_at"] for e in events if e.type == "command.succeeded"]
+    assert before[1:] == after[:-1]
+
+
+async def test_reads_and_other_objects_do_not_wait(
+    serve: Serve, container: str, image: str, name: Callable[[str], str], engine: docker.APIClient
+) -> None:
+    engine.start(engine.create_container(image, ["sh", "-c", "trap '' TERM; sleep 60 & wait"], name=name("slow"))["Id"])
+    async with serve() as server:
+        slow = asyncio.create_task(
+            server.dispatcher.dispatch("stop-container", {"container_name": name("slow"), "timeout": 4}, caller(server))
+        )
+        await asyncio.sleep(0.5)
+        for tool, arguments in (
+            ("inspect-container", {"container_name": name("slow")}),
+            ("get-logs", {"container_name": name("slow")}),
+            ("restart-container", {"container_name": container, "timeout": 0}),
+        ):
+            answer = await server.dispatcher.dispatch(tool, arguments, caller(server))
+            assert answer.error is None
+        assert not slow.done()
+        assert (await slow).error is None
+
+
+async def test_a_read_by_a_role_with_rules_about_objects_does_not_wait_either(
+    serve: Serve, tmp_path: Path, name: Callable[[str], str], image: str, engine: docker.APIClient
+) -> None:
+    write_rules(tmp_path / "config", roles={"own": {"allow": [{"objects": [f"container/{name('slow')}"]}]}})
+    engine.start(engine.create_container(image, ["sh", "-c", "trap '' TERM; sleep 60 & wait"], name=name("slow"))["Id"])
+    async with serve() as server:
+        own = caller(server, principal=Principal("alice", "own"))
+        stop = {"container_name": name("slow"), "timeout": 4}
+        slow = asyncio.create_task(server.dispatcher.dispatch("stop-container", stop, own))
+        await asyncio.sleep(0.5)
+        assert (await server.dispatcher.dispatch("get-logs", {"container_name": name("slow")}, own)).error is None
+        assert not slow.done()
+        await slow
