@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uuid_utils
 
 from adapters.auth_store import AuthStore, load_auth_secret
+from adapters.checkpoint_copies import copies_to
 from adapters.identity import local_principal
 from adapters.key_file import key_file, take_over
 from adapters.sealing import KEY_LOST_FOR_GOOD, AesSealer, decode_key, load_sealing_key
@@ -21,6 +22,8 @@ from adapters.store.deferred import command_state
 from adapters.store.disk import DiskReserve
 from adapters.store.event_store import SqlEventStore, newest_key_id
 from adapters.store.location import Location
+from adapters.store.log_watch import LogWatch
+from adapters.store.snapshot import open_snapshot
 from domain.access.auth_file import AuthFile
 from domain.catalogue import CATALOGUE
 from domain.catalogue.approvals import Approvals
@@ -55,8 +58,9 @@ from server.workers import Workers
 
 if TYPE_CHECKING:
     from adapters.store.audit_trail import SqlAuditTrail
+    from adapters.signing import SigningKey
 
-_BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".auth-secret", ".executors")
+_BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".signing-key", ".auth-secret", ".executors")
 _LOG_WORKERS: Final = 4
 _TRAIL_WORKERS: Final = 64
 """Who waits for an outcome keeps one of these asleep."""
@@ -188,6 +192,18 @@ class Application:
         self.docker = DockerAdapters(
             settings, lambda: self._recorded_stacks, partial(command_state, self.store.read_stream)
         )
+        self.watch = LogWatch(
+            lambda: open_snapshot(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S),
+            lambda: signing_key_of(settings, location),
+            self.store.append,
+            now_ms,
+            new_id,
+            checkpoint_events=settings.DOCKER_MCP_CHECKPOINT_EVENTS,
+            checkpoint_interval_s=settings.DOCKER_MCP_CHECKPOINT_INTERVAL_S,
+            copies=copies_to(settings.DOCKER_MCP_CHECKPOINTS_TO, stdout=transport == "http"),
+            whole_every_s=settings.DOCKER_MCP_VERIFY_INTERVAL_S,
+        )
+        self.chain = self.watch.state
         self._engine_workers = Workers("engine", settings.DOCKER_MCP_ENGINE_WORKERS)
         self._log_workers = Workers("log", _LOG_WORKERS)
         self._trail_workers = Workers("trail", _TRAIL_WORKERS)
@@ -296,6 +312,7 @@ class Application:
         self.recovery.start()
         self._background.append(asyncio.create_task(self.approvals.keep_expiring(self._log_workers)))
         self._background.append(asyncio.create_task(self.refusals.keep_recording()))
+        self.watch.start()
         threading.Thread(target=self._meet_docker, name="docker-hello", daemon=True).start()
 
     async def stop(self, reason: str) -> bool:
@@ -315,6 +332,7 @@ class Application:
                 await self.journal.append([self._own(ServerStopped(reason=reason))])
         except DockerMcpError:
             in_order = False
+        await asyncio.to_thread(self.watch.stop)
         self.store.close()
         self.docker.close()
         self._engine_workers.abandon()
@@ -334,6 +352,8 @@ class Application:
             self.reserve.check()
         except DockerMcpError as error:
             found["log"] = error.message
+        if not self.chain.intact:
+            found["chain"] = self.chain.problem or "not intact"
         try:
             await self._engine_workers.run(lambda: self.docker.engine.ping())
         except DockerMcpError as error:
@@ -445,6 +465,17 @@ def host_of(settings: Settings, location: Location) -> Host:
     own += [Path(engine.removeprefix("unix://"))] if engine.startswith("unix://") else []
     is_ours = not engine or engine.startswith("unix://")
     return Host(os.path.realpath if is_ours else None, tuple(str(path) for path in own))
+
+
+def signing_key_of(settings: Settings, location: Location, *, may_create: bool = True) -> "SigningKey | None":
+    """Return the key that signs checkpoints of a log; makes that of a SQLite log if there is none and it may.
+
+    Raises:
+        ConfigurationError: if it is malformed or cannot be kept.
+    """
+    from adapters.signing import load_signing_key, signing_key_file
+
+    return load_signing_key(settings.signing_key, signing_key_file(location), may_create=may_create)
 
 
 def _complain(appended: "Future[Any]") -> None:
