@@ -391,12 +391,11 @@ class LogArchived(Event):
 
 
 class LogRotated(Event):
-    """The last record of a log that goes on in a new database."""
+    """The last record of a log that goes on in a new database; ``file_name`` is the archive that takes it whole."""
 
     type = "log.rotated"
 
     file_name: str
-    file_sha256: str
 
 
 class LogContinued(Event):

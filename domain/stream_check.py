@@ -1,7 +1,7 @@
 """Checks the streams of a log event by event: no version missing or doubled, and a legal life for every command."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from domain.events import RecordedEvent
 from domain.lifecycle import FINAL, TRANSITIONS
@@ -38,18 +38,16 @@ class StreamCheck:
 
     def problem(self, event: RecordedEvent) -> str | None:
         """Return what is wrong with the place of ``event`` in its stream; events are given in log order."""
-        stream, version = event.stream, event.stream_version
+        stream, version = event.stream, cast(object, event.stream_version)  # whatever the database holds
         last = self.open.get(stream) or self._others.get(stream)
         if last is None and version != 1:
-            if not isinstance(version, int):
-                return "has no version in its stream"
-            last = self._earlier(stream, version - 1, event.position)
+            last = self._earlier(stream, version - 1, event.position) if isinstance(version, int) else None
         problem = _problem(last, event)
-        self._remember(event)
+        self._remember(event, version if isinstance(version, int) else last.version + 1 if last else 1)
         return problem
 
-    def _remember(self, event: RecordedEvent) -> None:
-        last = Last(event.position, event.stream_version, event.type, event.status)
+    def _remember(self, event: RecordedEvent, version: int) -> None:
+        last = Last(event.position, version, event.type, event.status)
         if not event.tool:
             self._others.pop(event.stream, None)  # so that the order is that of the last use
             self._others[event.stream] = last

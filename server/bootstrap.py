@@ -462,6 +462,7 @@ def host_of(settings: Settings, location: Location) -> Host:
         Path(path).absolute() for path in (*named, settings.DOCKER_MCP_TLS_CERT, settings.DOCKER_MCP_TLS_KEY) if path
     ]
     own += [Path(f"{location.path}{suffix}") for suffix in _BESIDE_THE_LOG if location.path]
+    own += location.path.parent.glob(f"{location.path.name}.until-*") if location.path else []
     own += [Path(engine.removeprefix("unix://"))] if engine.startswith("unix://") else []
     is_ours = not engine or engine.startswith("unix://")
     return Host(os.path.realpath if is_ours else None, tuple(str(path) for path in own))

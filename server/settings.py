@@ -74,6 +74,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Where the event log is: sqlite:////path or postgresql://…; SQLite in the state directory."),
     ] = None
+    DOCKER_MCP_NEW_DATABASE_URL: Annotated[
+        SecretStr | None,
+        Field(description="The empty PostgreSQL database that `docker-mcp rotate-log` goes over to."),
+    ] = None
     DOCKER_MCP_STATE_DIR: Annotated[
         Path | None, Field(description="Directory of the SQLite log and the generated keys.")
     ] = None
@@ -162,6 +166,10 @@ class Settings(BaseSettings):
         if self.DOCKER_MCP_DATABASE_URL:
             return self.DOCKER_MCP_DATABASE_URL.get_secret_value()
         return f"sqlite:///{quote(str(self.state_dir / 'ledger.db'))}"
+
+    @property
+    def new_database_url(self) -> str | None:
+        return self.DOCKER_MCP_NEW_DATABASE_URL.get_secret_value() if self.DOCKER_MCP_NEW_DATABASE_URL else None
 
     @property
     def compose_roots(self) -> tuple[Path, ...]:
