@@ -26,7 +26,8 @@ class LogDamagedError(DockerMcpError):
 class Snapshot(Protocol):
     """A log as it was at one moment. Every method may raise ``LogDamagedError`` or ``LogUnavailableError``."""
 
-    is_sqlite: bool
+    @property
+    def is_sqlite(self) -> bool: ...
 
     def query(self, sql: str, *values: object) -> Rows:
         """Return the rows of a statement; its values stand as ``?``."""
