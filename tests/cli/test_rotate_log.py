@@ -1,4 +1,4 @@
-"""``archive``, ``load-archive`` and ``rotate-log``: room is made by copies that prove themselves; nothing is deleted."""
+"""``archive``, ``load-archive`` and ``rotate-log``: room is made by copies, nothing is deleted."""
 
 import gzip
 import json
