@@ -54,8 +54,8 @@ class Fault:
 
 def timestamp(milliseconds: int) -> str:
     """Return ``milliseconds`` since 1970 UTC as RFC 3339 with milliseconds and ``Z``."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{_second(seconds)}.{rest:03d}Z"
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{_minute(minutes)}:{rest // 1000:02d}.{rest % 1000:03d}Z"
 
 
 def hash_record(record: Mapping[str, Any]) -> str:
@@ -209,5 +209,5 @@ def _policy_id(data: str) -> str:
 
 
 @lru_cache(64)  # records come in order of time
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+def _minute(minutes: int) -> str:
+    return datetime.fromtimestamp(minutes * 60, UTC).isoformat()[:16]

@@ -1,5 +1,6 @@
 """``docker-mcp verify``: is the log whole and unchanged? Reads only; nothing is recorded."""
 
+import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ def verify(
     settings = load_settings()
     location = Location.parse(settings.database_url)
     began = time.monotonic()
+    gc.disable()  # records make no cycles, and looking for some would take a fifth of the time
     try:
         with _Progress(_length(settings, location)) as progress:
             report = verify_log(

@@ -1,8 +1,10 @@
 """What a verification takes: hashes and links on one core, and all of it, beside hashing and parsing the same bytes."""
 
+import gc
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import orjson
 
@@ -14,19 +16,21 @@ from domain.events import RecordedEvent
 from tests.benchmarks.made_log import generate
 from tests.benchmarks.measure import Row
 
-_ROUNDS = 3
+_ROUNDS: Final = 3
 
 
 def verification(location: Location, events: int) -> list[Row]:
     """Read and check a log of so many events; processor time of this process, the best of three rounds."""
     generate(location, events)
     kind = "SQLite" if location.path else "PostgreSQL"
+    gc.disable()  # as the command does
     floor = _rate(location, events, _hash_and_parse)
     chain = _rate(location, events, _chain())
     began = time.perf_counter()
     with open_snapshot(location, 30) as snapshot:
         assert check_log(snapshot, {}).intact
     whole = events / (time.perf_counter() - began)
+    gc.enable()
     return [
         Row(
             f"verify the chain of {events:,} events, {kind}",
