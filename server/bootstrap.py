@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
 _BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".signing-key", ".auth-secret", ".executors")
 _LOG_WORKERS: Final = 4
+_WATCH_STOP_S: Final = 3.0
 _TRAIL_WORKERS: Final = 64
 """Who waits for an outcome keeps one of these asleep."""
 
@@ -332,7 +334,8 @@ class Application:
                 await self.journal.append([self._own(ServerStopped(reason=reason))])
         except DockerMcpError:
             in_order = False
-        await asyncio.to_thread(self.watch.stop)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self.watch.stop, sign=in_order), _WATCH_STOP_S)
         self.store.close()
         self.docker.close()
         self._engine_workers.abandon()

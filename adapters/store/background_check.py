@@ -7,10 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
+from adapters.store.checkpointer import last_signed
 from adapters.store.read_model_checks import OpenCommandCheck
 from adapters.store.schema import missing_guards
 from adapters.store.snapshot import Snapshot, earlier, hash_at
-from adapters.store.verification import last_signed
 from domain.checkpoints import Keys
 from domain.events import RecordedEvent
 from domain.findings import Finding

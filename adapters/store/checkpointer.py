@@ -9,14 +9,14 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from adapters.checkpoint_copies import Copy, send
-from adapters.store.snapshot import Snapshot, hash_at, last_of, newest
-from domain.checkpoints import STREAM, Signer, sign_checkpoint
-from domain.errors import ConcurrentAppendError
+from adapters.store.snapshot import Snapshot, hash_at, last_of, newest, record_at
+from domain.checkpoints import STREAM, Keys, Signer, is_signed, read_checkpoint, sign_checkpoint
+from domain.errors import ConcurrentAppendError, LogUnavailableError
 from domain.events import CheckpointSigned, NewEvent, RecordedEvent, event_of
 from domain.ports import Clock, NewId
 from domain.principal import SYSTEM, Principal
 
-_APPEND_TIMEOUT_S: Final = 30.0
+_APPEND_TIMEOUT_S: Final = 10.0
 
 Append = Callable[[Sequence[NewEvent]], "Future[Any]"]
 
@@ -87,9 +87,24 @@ class Checkpointer:
             self._append([event._replace(stream_version=version)]).result(_APPEND_TIMEOUT_S)
         except ConcurrentAppendError:
             return None
+        except TimeoutError as error:
+            raise LogUnavailableError("the event log did not answer in time") from error
         for problem in send(self._copies, checkpoint.encode()):
             logger.error("%s", problem)
         return checkpoint
+
+
+def last_signed(snapshot: Snapshot, keys: Keys) -> RecordedEvent | None:
+    """Return the record that the last checkpoint in the log names, if checkpoint and record hold."""
+    event = last_of(snapshot, STREAM)
+    try:
+        checkpoint = read_checkpoint(event.data) if event else None
+    except (TypeError, ValueError):
+        return None
+    if checkpoint is None or not is_signed(checkpoint, keys):
+        return None
+    record = record_at(snapshot, checkpoint.position)
+    return record if record and record.event_hash == checkpoint.head else None
 
 
 def _is_new(head: RecordedEvent | None, last: RecordedEvent | None) -> bool:

@@ -83,13 +83,13 @@ class LogWatch:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread and sign the head of the log, if anything is new; gives up after a few seconds."""
+    def stop(self, *, sign: bool) -> None:
+        """End the thread; with ``sign`` the head of the log is signed then, if anything is new."""
         self._stop.set()
         if self._thread.ident is None:
             return
         self._thread.join(_STOP_TIMEOUT_S)
-        if not self._thread.is_alive():
+        if sign and not self._thread.is_alive():
             self._try(self._sign_last)
 
     def _run(self) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from adapters.store.checkpointer import last_signed
 from adapters.store.location import Location
 from adapters.store.log_check import Progress, check_log
 from adapters.store.part_check import check_file, part_of
-from adapters.store.snapshot import Snapshot, last_of, open_snapshot, record_at
-from domain.checkpoints import STREAM, Keys, disagreements, is_signed, read_checkpoint
+from adapters.store.snapshot import Snapshot, last_of, open_snapshot
+from domain.checkpoints import Keys, disagreements, is_signed
 from domain.errors import ConfigurationError
-from domain.events import CheckpointSigned, LogRotated, RecordedEvent
+from domain.events import CheckpointSigned, LogRotated
 from domain.findings import Finding, Report
 from domain.segments import Part, unlinked
 
@@ -57,19 +58,6 @@ def verify_log(
             _compare(checkpoint, number, live, parts, keys, report)
         _take_notes(snapshot, live, parts, report)
         return report
-
-
-def last_signed(snapshot: Snapshot, keys: Keys) -> RecordedEvent | None:
-    """Return the record that the last checkpoint in the log names, if checkpoint and record hold."""
-    event = last_of(snapshot, STREAM)
-    try:
-        checkpoint = read_checkpoint(event.data) if event else None
-    except (TypeError, ValueError):
-        return None
-    if checkpoint is None or not is_signed(checkpoint, keys):
-        return None
-    record = record_at(snapshot, checkpoint.position)
-    return record if record and record.event_hash == checkpoint.head else None
 
 
 def _compare(
