@@ -109,15 +109,15 @@ class LogWatch:
     def _round(self) -> None:
         self._load_key()
         with self._open_log() as snapshot:
-            if self._checkpointer:
-                self._checkpointer.sign_if_due(snapshot)
-                snapshot.renew()
             self._check.round(snapshot)
+            if self._checkpointer and self.state.intact:  # else it would vouch for what was tampered with
+                snapshot.renew()
+                self._checkpointer.sign_if_due(snapshot)
 
     def _sign_last(self) -> None:
         self._load_key()
         with self._open_log() as snapshot:
-            if self._checkpointer:
+            if self._checkpointer and self.state.intact:
                 self._checkpointer.sign_if_new(snapshot)
 
     def _load_key(self) -> None:
