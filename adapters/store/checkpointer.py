@@ -62,7 +62,8 @@ class Checkpointer:
         if not _is_new(head, last):
             return None
         new = (head.position if head else 0) - (last.position if last else 0)
-        waited_ms = self._clock() - (last.occurred_at_ms if last else 0)
+        since = last or record_at(snapshot, 1)
+        waited_ms = self._clock() - (since.occurred_at_ms if since else 0)
         return self.sign(snapshot) if new >= self._events or waited_ms >= self._interval_ms else None
 
     def sign_if_new(self, snapshot: Snapshot, principal: Principal = SYSTEM) -> CheckpointSigned | None:
