@@ -54,9 +54,9 @@ def report(findings: list[Finding], *, as_json: bool) -> str:
     lines = []
     for finding in findings:
         mark = "ok  " if finding.ok else ("note" if finding.optional else "FAIL")
-        lines.append(f"{mark}  {finding.check:<10} {finding.seen}")
+        lines.append(f"{mark}  {finding.check:<11} {finding.seen}")
         if not finding.ok:
-            lines.append(f"{'':16} fix: {finding.fix}")
+            lines.append(f"{'':17} fix: {finding.fix}")
     return "\n".join(lines)
 
 
