@@ -58,8 +58,8 @@ from server.version import VERSION
 from server.workers import Workers
 
 if TYPE_CHECKING:
-    from adapters.store.audit_trail import SqlAuditTrail
     from adapters.signing import SigningKey
+    from adapters.store.audit_trail import SqlAuditTrail
 
 _BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".signing-key", ".auth-secret", ".executors")
 _LOG_WORKERS: Final = 4
