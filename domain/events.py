@@ -355,6 +355,69 @@ class SealingKeyRotated(Event):
     lost: bool | None = None
 
 
+class CheckpointSigned(Event):
+    """The log's head at a moment, signed. Copies of it kept elsewhere show a cut tail and a rewritten history.
+
+    ``signature`` is Ed25519 over the canonical JSON of the other fields, see :mod:`domain.checkpoints`. ``log`` is the
+    hash of the record at position 1, which names the log; ``head`` the hash of the record at ``position``.
+    """
+
+    type = "checkpoint.signed"
+
+    form: str
+    log: str
+    position: int
+    head: str
+    at: str
+    key_id: str
+    signature: str
+
+
+class ChainBroken(Event):
+    """A server found that the log was tampered with: the first record or part that does not fit, and why."""
+
+    type = "chain.broken"
+
+    broken_position: int | None = None
+    problem: str
+
+
+class LogArchived(Event):
+    """The records ``first_position`` to ``last_position`` were copied into a segment file; none was deleted."""
+
+    type = "log.archived"
+
+    file_name: str
+    file_sha256: str
+    first_position: int
+    last_position: int
+    last_hash: str
+
+
+class LogRotated(Event):
+    """The last record of a log that goes on in a new database; ``file_name`` is the archive that takes it whole."""
+
+    type = "log.rotated"
+
+    file_name: str
+
+
+class LogContinued(Event):
+    """The first record of a log that continues another: that one's identity, last position and last hash.
+
+    ``metrics`` holds the metric series as of then, so that counters go on; None if there are none.
+    """
+
+    type = "log.continued"
+
+    log: str
+    position: int
+    head: str
+    file_name: str
+    file_sha256: str
+    metrics: dict[str, JSON] | None = None
+
+
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     event.type: event
     for event in (
@@ -384,6 +447,11 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         ServerStopped,
         SecretsForgotten,
         SealingKeyRotated,
+        CheckpointSigned,
+        ChainBroken,
+        LogArchived,
+        LogRotated,
+        LogContinued,
     )
 }
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uuid_utils
 
 from adapters.auth_store import AuthStore, load_auth_secret
+from adapters.checkpoint_copies import copies_to
 from adapters.identity import local_principal
 from adapters.key_file import key_file, take_over
 from adapters.sealing import KEY_LOST_FOR_GOOD, AesSealer, decode_key, load_sealing_key
@@ -21,6 +23,8 @@ from adapters.store.deferred import command_state
 from adapters.store.disk import DiskReserve
 from adapters.store.event_store import SqlEventStore, newest_key_id
 from adapters.store.location import Location
+from adapters.store.log_watch import LogWatch
+from adapters.store.snapshot import open_snapshot
 from domain.access.auth_file import AuthFile
 from domain.catalogue import CATALOGUE
 from domain.catalogue.approvals import Approvals
@@ -56,10 +60,22 @@ from server.version import VERSION
 from server.workers import Workers
 
 if TYPE_CHECKING:
+    from adapters.signing import SigningKey
     from adapters.store.audit_trail import SqlAuditTrail
 
-_BESIDE_THE_LOG: Final = ("", "-wal", "-shm", "-journal", ".key", ".auth-secret", ".executors", ".locks")
+_BESIDE_THE_LOG: Final = (
+    "",
+    "-wal",
+    "-shm",
+    "-journal",
+    ".key",
+    ".signing-key",
+    ".auth-secret",
+    ".executors",
+    ".locks",
+)
 _LOG_WORKERS: Final = 4
+_WATCH_STOP_S: Final = 3.0
 _TRAIL_WORKERS: Final = 64
 """Who waits for an outcome keeps one of these asleep."""
 
@@ -190,6 +206,18 @@ class Application:
         self.docker = DockerAdapters(
             settings, lambda: self._recorded_stacks, partial(command_state, self.store.read_stream)
         )
+        self.watch = LogWatch(
+            lambda: open_snapshot(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S),
+            lambda: signing_key_of(settings, location),
+            self.store.append,
+            now_ms,
+            new_id,
+            checkpoint_events=settings.DOCKER_MCP_CHECKPOINT_EVENTS,
+            checkpoint_interval_s=settings.DOCKER_MCP_CHECKPOINT_INTERVAL_S,
+            copies=copies_to(settings.DOCKER_MCP_CHECKPOINTS_TO, stdout=transport == "http"),
+            whole_every_s=settings.DOCKER_MCP_VERIFY_INTERVAL_S,
+        )
+        self.chain = self.watch.state
         self._engine_workers = Workers("engine", settings.DOCKER_MCP_ENGINE_WORKERS)
         self._log_workers = Workers("log", _LOG_WORKERS)
         self._lock_workers = Workers("lock", 1)
@@ -302,6 +330,7 @@ class Application:
         self.recovery.start()
         self._background.append(asyncio.create_task(self.approvals.keep_expiring(self._log_workers)))
         self._background.append(asyncio.create_task(self.refusals.keep_recording()))
+        self.watch.start()
         threading.Thread(target=self._meet_docker, name="docker-hello", daemon=True).start()
 
     async def stop(self, reason: str) -> bool:
@@ -321,6 +350,8 @@ class Application:
                 await self.journal.append([self._own(ServerStopped(reason=reason))])
         except DockerMcpError:
             in_order = False
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self.watch.stop, sign=in_order), _WATCH_STOP_S)
         self.store.close()
         self.docker.close()
         self._engine_workers.abandon()
@@ -341,6 +372,8 @@ class Application:
             self.reserve.check()
         except DockerMcpError as error:
             found["log"] = error.message
+        if not self.chain.intact:
+            found["chain"] = self.chain.problem or "not intact"
         try:
             await self._engine_workers.run(lambda: self.docker.engine.ping())
         except DockerMcpError as error:
@@ -451,9 +484,21 @@ def host_of(settings: Settings, location: Location) -> Host:
         Path(path).absolute() for path in (*named, settings.DOCKER_MCP_TLS_CERT, settings.DOCKER_MCP_TLS_KEY) if path
     ]
     own += [Path(f"{location.path}{suffix}") for suffix in _BESIDE_THE_LOG if location.path]
+    own += location.path.parent.glob(f"{location.path.name}.until-*") if location.path else []
     own += [Path(engine.removeprefix("unix://"))] if engine.startswith("unix://") else []
     is_ours = not engine or engine.startswith("unix://")
     return Host(os.path.realpath if is_ours else None, tuple(str(path) for path in own))
+
+
+def signing_key_of(settings: Settings, location: Location, *, may_create: bool = True) -> "SigningKey | None":
+    """Return the key that signs checkpoints of a log; makes that of a SQLite log if there is none and it may.
+
+    Raises:
+        ConfigurationError: if it is malformed or cannot be kept.
+    """
+    from adapters.signing import load_signing_key, signing_key_file
+
+    return load_signing_key(settings.signing_key, signing_key_file(location), may_create=may_create)
 
 
 def _complain(appended: "Future[Any]") -> None:

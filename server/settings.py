@@ -74,6 +74,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Where the event log is: sqlite:////path or postgresql://…; SQLite in the state directory."),
     ] = None
+    DOCKER_MCP_NEW_DATABASE_URL: Annotated[
+        SecretStr | None,
+        Field(description="The empty PostgreSQL database that `docker-mcp rotate-log` goes over to."),
+    ] = None
     DOCKER_MCP_STATE_DIR: Annotated[
         Path | None, Field(description="Directory of the SQLite log and the generated keys.")
     ] = None
@@ -85,6 +89,23 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="The key that `docker-mcp rotate-sealing-key` goes over to; in use once the log has."),
     ] = None
+    DOCKER_MCP_SIGNING_KEY: Annotated[
+        SecretStr | None,
+        Field(description="Base64 of the 32 bytes that sign checkpoints (Ed25519); a file beside the SQLite log."),
+    ] = None
+    DOCKER_MCP_CHECKPOINTS_TO: Annotated[
+        str | None,
+        Field(description="Where copies of checkpoints go, separated by commas: paths of files, syslog, stdout; none."),
+    ] = None
+    DOCKER_MCP_CHECKPOINT_EVENTS: Annotated[
+        int, Field(ge=1, le=1_000_000, description="New records after which the log's head is signed.")
+    ] = 1000
+    DOCKER_MCP_CHECKPOINT_INTERVAL_S: Annotated[
+        int, Field(ge=1, le=604_800, description="Seconds after which it is signed if there is any new record.")
+    ] = 300
+    DOCKER_MCP_VERIFY_INTERVAL_S: Annotated[
+        int, Field(ge=1, le=31_536_000, description="Seconds between two verifications of the whole log by a server.")
+    ] = 86_400
     DOCKER_MCP_STDIO_ROLE: Annotated[
         str,
         Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="Role of the local user while there are no users."),
@@ -147,6 +168,10 @@ class Settings(BaseSettings):
         return f"sqlite:///{quote(str(self.state_dir / 'ledger.db'))}"
 
     @property
+    def new_database_url(self) -> str | None:
+        return self.DOCKER_MCP_NEW_DATABASE_URL.get_secret_value() if self.DOCKER_MCP_NEW_DATABASE_URL else None
+
+    @property
     def compose_roots(self) -> tuple[Path, ...]:
         return tuple(map(_expanded, filter(None, (self.DOCKER_MCP_COMPOSE_ROOTS or "").split(os.pathsep))))
 
@@ -157,6 +182,10 @@ class Settings(BaseSettings):
     @property
     def new_sealing_key(self) -> str | None:
         return self.DOCKER_MCP_NEW_SEALING_KEY.get_secret_value() if self.DOCKER_MCP_NEW_SEALING_KEY else None
+
+    @property
+    def signing_key(self) -> str | None:
+        return self.DOCKER_MCP_SIGNING_KEY.get_secret_value() if self.DOCKER_MCP_SIGNING_KEY else None
 
     @property
     def auth_file(self) -> Path:

@@ -56,10 +56,10 @@ class Beside:
         with suppress(self._failures):
             self._connection.close()
 
-    def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement."""
         with self._explained():
-            rows: list[tuple[Any, ...]] = self._connection.execute(self._sql(sql), parameters).fetchall()
+            rows: list[tuple[Any, ...]] = self._connection.execute(self._sql(sql), values).fetchall()
         return rows
 
     def change(self, sql: str, *parameters: object) -> int:

@@ -1,7 +1,7 @@
 """The metric series in the database: folded by position from a checkpoint, by whichever process asks first."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
@@ -105,21 +105,32 @@ def follow(events: Sequence[EventPart], stored: StoredSeries) -> list[EventPart]
     return list(events[1:])
 
 
-def load(beside: Beside) -> StoredSeries:
+class Asked(Protocol):
+    """Whatever answers statements with ``?`` for parameters."""
+
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows."""
+        ...
+
+
+def load(log: Asked) -> StoredSeries:
     """Return the stored series, all as of one moment.
 
     Raises:
-        ReadModelError: if there is no checkpoint.
+        ReadModelError: if there is no checkpoint, or what stands there are no series.
     """
-    rows = beside.query(_LOAD, MODEL)
+    rows = log.query(_LOAD, MODEL)
     if not rows:
         raise ReadModelError("the checkpoint of the metric series is missing")
     position, event_hash = rows[0][:2]
-    values = {
-        SeriesKey(metric, tuple(orjson.loads(labels)), part): value
-        for _, _, metric, labels, part, value in rows
-        if metric is not None
-    }
+    try:
+        values = {
+            SeriesKey(metric, tuple(orjson.loads(labels)), part): value
+            for _, _, metric, labels, part, value in rows
+            if metric is not None
+        }
+    except (orjson.JSONDecodeError, TypeError):
+        raise ReadModelError("the labels of a metric series are not what a fold writes") from None
     return StoredSeries(MetricSeries(values, position), event_hash)
 
 

@@ -7,6 +7,7 @@ from adapters.store.beside import Beside
 from adapters.store.location import Location
 from adapters.store.metric_series import (
     MODEL,
+    Asked,
     MetricSeriesStore,
     Progress,
     StoredSeries,
@@ -51,15 +52,24 @@ def stored_models(location: Location, timeout_s: float) -> StoredModels:
         ReadModelError: if there is no checkpoint.
     """
     with Beside(location, timeout_s) as beside, beside.snapshot():
-        stored = load(beside)
-        return StoredModels(
-            head=beside.head(),
-            open_commands=tuple(_open_commands(beside)),
-            idempotency_keys=tuple(_idempotency_keys(beside)),
-            series=stored.series.values,
-            folded_to=stored.series.position,
-            folded_hash=stored.event_hash,
-        )
+        return models_in(beside)
+
+
+def models_in(log: Asked) -> StoredModels:
+    """Return the read models as a connection sees them now.
+
+    Raises:
+        ReadModelError: if there is no checkpoint.
+    """
+    stored = load(log)
+    return StoredModels(
+        head=int(log.query("SELECT coalesce(max(position), 0) FROM event")[0][0]),
+        open_commands=tuple(_open_commands(log)),
+        idempotency_keys=tuple(_idempotency_keys(log)),
+        series=stored.series.values,
+        folded_to=stored.series.position,
+        folded_hash=stored.event_hash,
+    )
 
 
 def check_read_models(location: Location, timeout_s: float, progress: Progress = no_progress) -> list[Difference]:
@@ -123,12 +133,12 @@ class _NewModels:
         self.event_hash = events[-1].event_hash
 
 
-def _open_commands(beside: Beside) -> list[OpenCommand]:
-    return [OpenCommand(*row) for row in beside.query(_OPEN)]
+def _open_commands(log: Asked) -> list[OpenCommand]:
+    return [OpenCommand(*row) for row in log.query(_OPEN)]
 
 
-def _idempotency_keys(beside: Beside) -> list[Claim]:
-    return [Claim(*row) for row in beside.query(_KEYS)]
+def _idempotency_keys(log: Asked) -> list[Claim]:
+    return [Claim(*row) for row in log.query(_KEYS)]
 
 
 def _catch_up_the_old(location: Location, timeout_s: float) -> None:

@@ -1,5 +1,6 @@
 """Is the database ours to write: the right revision, and every guard in place? By plain SQL, to start fast."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from adapters.store.session import Session
@@ -48,24 +49,29 @@ def check_revision(found: str | None) -> None:
     )
 
 
+def missing_guards(query: Callable[[str], list[tuple[Any, ...]]], *, is_sqlite: bool) -> list[str]:
+    """Return the names of the guards of the log that are missing or not what they should be."""
+    found: dict[str, Any]
+    expected: dict[str, Any]
+    if is_sqlite:
+        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'"
+        found, expected = dict(query(sql)), SQLITE_TRIGGERS
+    else:
+        found = {name: tuple(rest) for name, *rest in query(_POSTGRES_TRIGGER_SQL)}
+        expected = {
+            name: (_tgtype(moment, each), _ENABLED_ALWAYS, function, POSTGRES_FUNCTIONS[function])
+            for name, (moment, each, function) in POSTGRES_TRIGGERS.items()
+        }
+    return sorted(name for name in expected if found.get(name) != expected[name])
+
+
 def check_guards(session: Session) -> None:
     """Refuse a database that does not itself refuse changes to the log.
 
     Raises:
         ConfigurationError: naming the guards that are missing or changed.
     """
-    found: dict[str, Any]
-    expected: dict[str, Any]
-    if isinstance(session, SqliteSession):
-        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'"
-        found, expected = dict(session.query(sql)), SQLITE_TRIGGERS
-    else:
-        found = {name: tuple(rest) for name, *rest in session.query(_POSTGRES_TRIGGER_SQL)}
-        expected = {
-            name: (_tgtype(moment, each), _ENABLED_ALWAYS, function, POSTGRES_FUNCTIONS[function])
-            for name, (moment, each, function) in POSTGRES_TRIGGERS.items()
-        }
-    if wrong := sorted(name for name in expected if found.get(name) != expected[name]):
+    if wrong := missing_guards(session.query, is_sqlite=isinstance(session, SqliteSession)):
         raise ConfigurationError(
             f"the database no longer guards the event log; missing or changed: {', '.join(wrong)}",
             hint="find out who removed them; keep this database as evidence and start with a new one",

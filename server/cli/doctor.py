@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from adapters.auth_store import AuthStore
+from adapters.checkpoint_copies import copies_to
 from adapters.docker.engine import Engine
 from adapters.store.disk import DiskReserve
 from adapters.store.location import Location
 from domain.errors import ConfigurationError, DockerMcpError, LowDiskError
-from server.bootstrap import sealer_of
+from server.bootstrap import sealer_of, signing_key_of
 from server.cli.check import check_store
 from server.settings import Settings
 
@@ -34,7 +35,15 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Return all findings, in the order in which a server would meet them."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_log, _key, _auth, _engine, _compose, _port)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _log,
+        _key,
+        _checkpoints,
+        _auth,
+        _engine,
+        _compose,
+        _port,
+    )
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -45,9 +54,9 @@ def report(findings: list[Finding], *, as_json: bool) -> str:
     lines = []
     for finding in findings:
         mark = "ok  " if finding.ok else ("note" if finding.optional else "FAIL")
-        lines.append(f"{mark}  {finding.check:<10} {finding.seen}")
+        lines.append(f"{mark}  {finding.check:<11} {finding.seen}")
         if not finding.ok:
-            lines.append(f"{'':16} fix: {finding.fix}")
+            lines.append(f"{'':17} fix: {finding.fix}")
     return "\n".join(lines)
 
 
@@ -86,6 +95,24 @@ def _key(settings: Settings) -> Iterator[Finding]:
         yield Finding("key", False, error.message, error.hint)
         return
     yield Finding("key", True, f"secrets are sealed with key {sealer.key_id}")
+
+
+def _checkpoints(settings: Settings) -> Iterator[Finding]:
+    try:
+        key = signing_key_of(settings, Location.parse(settings.database_url))
+        copies = copies_to(settings.DOCKER_MCP_CHECKPOINTS_TO, stdout=True)
+    except ConfigurationError as error:
+        yield Finding("checkpoints", False, error.message, error.hint)
+        return
+    if key is None:
+        fix = "set DOCKER_MCP_SIGNING_KEY to what `openssl rand -base64 32` prints, the same for every server"
+        yield Finding("checkpoints", False, "none are signed: there is no signing key", fix, optional=True)
+    elif not copies:
+        seen = f"signed with key {key.key_id}, but no copies are kept: a cut tail of the log would not be found"
+        fix = "set DOCKER_MCP_CHECKPOINTS_TO to a place that the log's owner does not control"
+        yield Finding("checkpoints", False, seen, fix, optional=True)
+    else:
+        yield Finding("checkpoints", True, f"signed with key {key.key_id}, copies go to {len(copies)} places")
 
 
 def _engine(settings: Settings) -> Iterator[Finding]:

@@ -5,13 +5,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from enum import IntEnum
 from typing import Annotated, Any
 
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
-from server.cli import approvals, audit_command, exports, users
+from server.cli import approvals, archive, audit_command, checkpoint, exports, rotate_log, users, verify
+from server.cli.exit import Exit
 from server.settings import Settings, load_settings
 from server.version import VERSION
 
@@ -32,14 +32,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class Exit(IntEnum):
-    """Exit codes."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
 
 
 @app.callback(invoke_without_command=True)
@@ -115,6 +107,11 @@ def http(
 
 app.add_typer(users.app, name="user")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(checkpoint.app, name="checkpoint")
+app.command("verify")(verify.verify)
+app.command("archive")(archive.archive)
+app.command("load-archive")(archive.load_archive)
+app.command("rotate-log")(rotate_log.rotate_log)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from tests.benchmarks.measure import Row, table
 from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
 from tests.benchmarks.serving import list_of_fifty, start_up
 from tests.benchmarks.stacks import BareCompose, deployments, stack_of_ten
+from tests.benchmarks.verifying import verification
 from tests.conftest import PostgresServer, postgres_server
 
 
@@ -46,6 +47,8 @@ def _rows(directory: Path, server: PostgresServer, compose: BareCompose, *, quic
         rows += asyncio.run(durable_commands(location, 200 if quick else 1500))
     for location in _new_logs(directory, server):
         rows += folding(location, 20_000 if quick else 100_000, few)
+    for location in _new_logs(directory, server):
+        rows += verification(location, 50_000 if quick else 500_000)
     return rows
 
 

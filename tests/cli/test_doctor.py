@@ -39,9 +39,15 @@ def script(folder: Path, name: str, content: str) -> None:
 @pytest.mark.engine
 def test_a_machine_that_is_well_is_called_well(engine: docker.APIClient, tmp_path: Path) -> None:
     script(tmp_path / "bin", "docker-compose", "echo 2.99.1")
-    done = doctor({"DOCKER_MCP_PORT": str(free_port()), "DOCKER_MCP_COMPOSE": f"{tmp_path}/bin/docker-compose"})
+    variables = {
+        "DOCKER_MCP_PORT": str(free_port()),
+        "DOCKER_MCP_COMPOSE": f"{tmp_path}/bin/docker-compose",
+        "DOCKER_MCP_CHECKPOINTS_TO": f"{tmp_path}/elsewhere",
+    }
+    done = doctor(variables)
     assert done.returncode == 0
-    assert [found["check"] for found in findings(done)] == ["log", "key", "auth", "engine", "compose", "port"]
+    checks = [found["check"] for found in findings(done)]
+    assert checks == ["log", "key", "checkpoints", "auth", "engine", "compose", "port"]
     assert all(found["ok"] for found in findings(done))
     assert engine.version()["Version"] in finding("engine", done)["seen"]
     assert finding("compose", done)["seen"] == f"Compose 2.99.1, {tmp_path}/bin/docker-compose"
@@ -55,6 +61,7 @@ def test_people_read_each_finding_on_a_line_with_its_fix_below(tmp_path: Path) -
     assert [line.split()[:2] for line in lines if "fix:" not in line] == [
         ["ok", "log"],
         ["ok", "key"],
+        ["note", "checkpoints"],
         ["ok", "auth"],
         ["FAIL", "engine"],
         ["note", "compose"],

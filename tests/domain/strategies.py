@@ -11,6 +11,8 @@ from domain.events import (
     AuthenticationFailed,
     AuthenticationSucceeded,
     CallsSuppressed,
+    ChainBroken,
+    CheckpointSigned,
     CommandApproved,
     CommandAuthorized,
     CommandCancelled,
@@ -26,6 +28,9 @@ from domain.events import (
     CommandUnknown,
     Event,
     ExecutionStarted,
+    LogArchived,
+    LogContinued,
+    LogRotated,
     NewEvent,
     PolicyLoaded,
     RecordedEvent,
@@ -201,6 +206,23 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
     "secrets.forgotten": st.builds(SecretsForgotten, command_id=TEXT, key_id=TEXT),
     "sealing_key.rotated": st.builds(
         SealingKeyRotated, old_key_id=TEXT, new_key_id=TEXT, count=COUNTS, lost=_maybe(st.just(True))
+    ),
+    "checkpoint.signed": st.builds(
+        CheckpointSigned, form=TEXT, log=TEXT, position=COUNTS, head=TEXT, at=TEXT, key_id=TEXT, signature=TEXT
+    ),
+    "chain.broken": st.builds(ChainBroken, broken_position=_maybe(COUNTS), problem=TEXT),
+    "log.archived": st.builds(
+        LogArchived, file_name=TEXT, file_sha256=TEXT, first_position=COUNTS, last_position=COUNTS, last_hash=TEXT
+    ),
+    "log.rotated": st.builds(LogRotated, file_name=TEXT),
+    "log.continued": st.builds(
+        LogContinued,
+        log=TEXT,
+        position=COUNTS,
+        head=TEXT,
+        file_name=TEXT,
+        file_sha256=TEXT,
+        metrics=_maybe(st.dictionaries(KEYS, TREES, max_size=3)),
     ),
 }
 

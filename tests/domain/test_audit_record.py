@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.chain import audit_record, hash_record, timestamp, verify
-from domain.events import EVENT_TYPES, CommandAuthorized, CommandDenied, Event, RecordedEvent
+from domain.events import EVENT_TYPES, CommandAuthorized, CommandDeferred, CommandDenied, Event, RecordedEvent
 from domain.lifecycle import Status
 from tests.domain.strategies import EVENTS, EXAMPLES, chains, new_events, sealed
 from tests.domain.test_chain import ENVELOPE
@@ -161,7 +161,7 @@ def test_the_policy_is_the_rule_that_decided_or_that_nothing_happens_unrecorded(
     row = sealed(ENVELOPE._replace(type=event.type, data=event.encode()), None)
     policy_id = audit_record(row)["extensions"]["runtime-security"]["policy_id"]
 
-    if isinstance(event, CommandAuthorized | CommandDenied):
+    if isinstance(event, CommandAuthorized | CommandDenied | CommandDeferred):
         assert policy_id == f"docker-mcp/{event.rule}@{event.policy_digest}"
     else:
         assert policy_id == "docker-mcp/record-first@1"

@@ -108,6 +108,24 @@ def test_no_column_is_left_out_of_the_hash(column: str, event: NewEvent, data: s
     assert faults([row._replace(**change)])
 
 
+@given(chains(), st.data())
+def test_a_change_of_a_single_bit_in_any_text_is_found(rows: list[RecordedEvent], data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(rows) - 1))
+    row = rows[place]
+    column = data.draw(st.sampled_from([name for name in COLUMNS if isinstance(getattr(row, name), str)]))
+    content = bytearray(getattr(row, column).encode())
+    at = data.draw(st.integers(0, max(0, len(content) - 1)))
+    if content:
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        content += b"x"
+
+    change: dict[str, Any] = {column: content.decode(errors="surrogateescape")}
+    rows[place] = row._replace(**change)
+
+    assert faults(rows)
+
+
 @given(chains(least=2), st.data())
 def test_a_missing_record_is_found(rows: list[RecordedEvent], data: st.DataObject) -> None:
     del rows[data.draw(st.integers(0, len(rows) - 2))]

@@ -38,7 +38,8 @@ class Records:
         self.path = path
 
     def rows(self, after: int = 0) -> list[Row]:
-        return self._select("position > ?", after)
+        """All events but checkpoints, which the server signs in its own time."""
+        return [row for row in self._select("position > ?", after) if row.type != "checkpoint.signed"]
 
     def of(self, command_id: str) -> list[Row]:
         return self._select("stream = ?", command_id)

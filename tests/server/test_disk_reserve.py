@@ -97,7 +97,7 @@ async def test_below_the_reserve_the_log_is_still_closed_in_good_order(serve: Se
         refused = await application.dispatcher.dispatch("list-containers", {}, caller(application))
         assert refused.error
     async with serve(location, DOCKER_MCP_DISK_RESERVE_MIB=0) as application:
-        types = [row.type for row in application.store.read()]
+        types = [row.type for row in application.store.read() if row.type != "checkpoint.signed"]
         assert types[-4:] == ["calls.suppressed", "server.stopped", "server.started", "policy.loaded"]
         assert list(verify(application.store.read())) == []
 

@@ -1,0 +1,112 @@
+"""A log goes on in a new database: the old one is closed by its last record, the new one begins with the old head."""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from adapters.private_file import sync
+from adapters.store.event_store import open_postgres
+from adapters.store.location import Location
+from adapters.store.session import Changes, Head
+from adapters.store.snapshot import Snapshot
+from adapters.store.sqlite import SqliteSession
+from domain.chain import seal_event
+from domain.errors import DockerMcpError, InvalidArgumentsError
+from domain.events import NewEvent
+
+_OTHER_LOCKS_SQL: Final = """
+SELECT count(*) FROM pg_locks
+ WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND pid <> pg_backend_pid()
+"""
+
+
+class LogInUseError(DockerMcpError):
+    """A server holds the log, so it cannot be rotated."""
+
+    code = "log_in_use"
+    hint = "stop every server of this log first"
+
+
+def check_unused(location: Location, timeout_s: float, *, but: str) -> None:
+    """Refuse a log that a process holds; each server holds a lock for its life.
+
+    Args:
+        location: the log.
+        timeout_s: seconds that the database may take.
+        but: the executor id of this process.
+
+    Raises:
+        LogInUseError: if there is one.
+    """
+    if location.path:
+        from adapters.store.executors import FileExecutors
+
+        directory = location.path.with_name(location.path.name + ".executors")
+        executors = FileExecutors(directory)
+        names = {file.stem for file in directory.glob("*.lock")} - {but}
+        held = any(executors.is_alive(name) for name in names)
+    else:
+        with closing(open_postgres(location, timeout_s)) as session:
+            held = session.query(_OTHER_LOCKS_SQL)[0][0] > 1  # one is that of this process
+    if held:
+        raise LogInUseError
+
+
+def check_settled(snapshot: Snapshot) -> None:
+    """Refuse a log with commands that have no final status.
+
+    Raises:
+        InvalidArgumentsError: naming some of them.
+    """
+    rows = snapshot.query("SELECT command_id, coalesce(status, 'authorized') FROM open_command ORDER BY position")
+    if rows:
+        named = ", ".join(f"{command} ({status})" for command, status in rows[:3])
+        raise InvalidArgumentsError(
+            f"{len(rows)} commands have no final status: {named}",
+            hint="start a server, which settles them; approve or refuse what waits for approval",
+        )
+
+
+def begin_log(location: Location, events: list[NewEvent], at_ms: int, timeout_s: float) -> None:
+    """Append the first records to an empty, migrated log.
+
+    Raises:
+        InvalidArgumentsError: if it is not empty.
+    """
+    session: Any = SqliteSession(location.path, timeout_s) if location.path else open_postgres(location, timeout_s)
+    with closing(session):
+        head: Head = session.begin()
+        try:
+            if head.position:
+                raise InvalidArgumentsError("the new database holds a log already", hint="give an empty database")
+            rows, previous = [], None
+            for position, event in enumerate(events, 1):
+                row = seal_event(event, position=position, version=1, at_ms=at_ms, previous_hash=previous)
+                previous = row.event_hash
+                rows.append(row)
+            session.commit(Changes(events=rows, opened=(), closed=(), data_keys=()))
+        except BaseException:
+            session.rollback()
+            raise
+        if location.path:
+            session.wipe()
+
+
+def take_place(new: Path, current: Path, kept: Path) -> None:
+    """Put the database ``new`` in the place of ``current``, which is kept as ``kept``. There is one at every moment.
+
+    Raises:
+        LogInUseError: if a process has opened ``current``.
+    """
+    with closing(sqlite3.connect(current, timeout=0)) as connection:
+        # Only the one user of a database can leave WAL mode. It also leaves the old file whole by itself.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = DELETE")
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("delete",):
+            raise LogInUseError
+    os.link(current, kept)
+    new.replace(current)
+    sync(current.parent)

@@ -1,0 +1,66 @@
+"""``docker-mcp archive`` and ``load-archive``: records leave the log as copies, never otherwise."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.store.location import Location
+from domain.errors import InvalidArgumentsError
+from server.settings import load_settings
+
+
+def archive(
+    before: Annotated[str, typer.Option(help="Records before this time, as 2026-11-01 or 2026-11-01T08:00:00Z (UTC).")],
+    to: Annotated[Path, typer.Option(help="The new segment file, for example ledger-2026-10.jsonl.gz.")],
+) -> None:
+    """Copy the records before a time, which no archive holds yet, into a signed file. Nothing is deleted."""
+    from adapters.store.archive import STREAM, next_segment
+    from adapters.store.archive import archive as write_archive
+    from adapters.store.event_store import SqlEventStore
+    from adapters.store.snapshot import open_snapshot
+    from server.bootstrap import new_id, now_ms, signing_key_of
+    from server.cli.local import local_admin, own_event
+
+    settings = load_settings()
+    before_ms = _milliseconds(before)
+    principal = local_admin(settings)
+    location, timeout_s = Location.parse(settings.database_url), settings.DOCKER_MCP_APPEND_TIMEOUT_S
+    store = SqlEventStore(location, now_ms, new_id(), timeout_s)
+    try:
+        store.check()
+        signer = signing_key_of(settings, location)
+        with open_snapshot(location, timeout_s) as snapshot:
+            event = write_archive(snapshot, to.absolute(), next_segment(snapshot, before_ms), signer, now_ms())
+        store.append([own_event(event, STREAM, principal)]).result(timeout_s)
+    finally:
+        store.close()
+    signed = f"signed with key {signer.key_id}" if signer else "not signed: there is no DOCKER_MCP_SIGNING_KEY"
+    typer.echo(f"records {event.first_position} to {event.last_position} are in {to}, {signed}")
+
+
+def load_archive(
+    segments: Annotated[list[Path], typer.Argument(help="All segments of a log from its first record on.")],
+    to: Annotated[Path, typer.Option(help="The new SQLite file.")],
+    public_key: Annotated[list[Path] | None, typer.Option(help="Public key (PEM) of the segments' signatures.")] = None,
+) -> None:
+    """Make a log of its own of archived segments, for every command that reads one."""
+    from adapters.signing import load_public_keys
+    from adapters.store.archive import load_segments
+    from server.bootstrap import signing_key_of
+
+    settings = load_settings()
+    own = signing_key_of(settings, Location.parse(settings.database_url), may_create=False)
+    count = load_segments(segments, to.absolute(), load_public_keys(public_key or [], own))
+    typer.echo(f"{count} records; read them with DOCKER_MCP_DATABASE_URL=sqlite:///{to.absolute()}")
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidArgumentsError(
+            "--before is no time", hint="write 2026-11-01 or 2026-11-01T08:00:00Z; without a zone it is UTC"
+        ) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
