@@ -12,8 +12,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from domain.events import AuthenticationFailed, AuthenticationSucceeded, CommandDenied, CommandReceived
+from domain.events import AuthenticationFailed, AuthenticationSucceeded, CommandDenied, CommandReceived, LogContinued
 from domain.lifecycle import FINAL
+from domain.projections.carried_over import taken_over
 from domain.projections.folded import FoldedEvent, tree_of
 from domain.projections.metrics import (
     AUTHENTICATIONS,
@@ -147,6 +148,9 @@ def _counted(events: Iterable[FoldedEvent], position: int) -> tuple[_Counts, int
                 _count_ended(event, event.tool, str(event.status), counts)
         elif outcome := _AUTHENTICATION_OUTCOMES.get(kind):
             counts[AUTHENTICATIONS.name, (outcome,), ""] += 1
+        elif kind == LogContinued.type and position == 1:
+            for series, value in taken_over(tree_of(event).get("metrics")):
+                counts[series] += value
     return counts, position
 
 

@@ -13,6 +13,7 @@ from adapters.store.location import Location
 from domain.errors import ConfigurationError, InvalidArgumentsError
 from domain.events import LogArchived, LogContinued, LogRotated, NewEvent, RecordedEvent, SealingKeyRotated
 from domain.principal import Principal
+from domain.projections.carried_over import carried
 from server.cli.local import local_admin, own_event
 from server.settings import Settings, load_settings
 
@@ -102,6 +103,7 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
 
 def _begin_new(settings: Settings, location: Location, new: Location, old: _Old, principal: Principal) -> None:
     from adapters.store.event_store import newest_key_id
+    from adapters.store.metric_series import MetricSeriesStore
     from adapters.store.migrate import migrate
     from adapters.store.rotation import begin_log
     from adapters.store.session import SEALING_KEY_STREAM
@@ -113,6 +115,7 @@ def _begin_new(settings: Settings, location: Location, new: Location, old: _Old,
         head=old.head.event_hash,
         file_name=old.archived.file_name,
         file_sha256=old.archived.file_sha256,
+        metrics=carried(MetricSeriesStore(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S).catch_up().series.values),
     )
     events: list[NewEvent] = [own_event(continued, STREAM, principal)]
     if key_id := newest_key_id(location):

@@ -10,6 +10,8 @@ import pytest
 
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
+from adapters.store.metric_series import MetricSeriesStore
+from domain.projections.metric_series import SeriesKey
 from server.bootstrap import new_id, now_ms
 from tests.cli.command import Variables, complaint, docker_mcp, http_server, log_at
 from tests.cli.keys import seal, sealer
@@ -157,8 +159,12 @@ def test_the_log_goes_on_in_a_new_database_that_leads_back_to_the_old(
     seal(location, "hidden")
     fill(location)
     old = events(location)
+    counted = MetricSeriesStore(location, 20.0).catch_up().series.values
     env = rotated(location, new_location, file)
     first, key, *rest = events(new_location)
+    goes_on = MetricSeriesStore(new_location, 20.0).catch_up().series.values
+    ended = SeriesKey("docker_mcp_commands_total", ("stop-container", "success", "admin"))
+    assert goes_on[ended] == counted[ended] > 0, "counters go on"
     assert rest == []
     link = first.payload()
     assert (first.type, link["log"], link["position"]) == ("log.continued", old[0].event_hash, len(old) + 1)
