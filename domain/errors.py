@@ -81,6 +81,14 @@ class OverloadedError(DockerMcpError):
     retryable = True
 
 
+class ObjectBusyError(DockerMcpError):
+    """Another server is still at work on the object; nothing was done."""
+
+    code = "object_busy"
+    hint = "wait for the other command, which audit-logs shows as running, then call again"
+    retryable = True
+
+
 class TooManyRefusalsError(DockerMcpError):
     """Too many calls of this caller were refused within a minute; this one was not looked at."""
 

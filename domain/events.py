@@ -177,7 +177,8 @@ class ExecutionStarted(Event):
 class CommandSucceeded(Event):
     """The effect happened. ``result`` is kept for commands that change something, digest and size for all.
 
-    A command settled by observation (``reconciled``) has no result: nobody received one.
+    A command that was settled later (``reconciled``) has no result: nobody received one. Observation settled it, or a
+    person (``settled_by``) who says why in ``comment``.
     """
 
     type = "command.succeeded"
@@ -192,10 +193,12 @@ class CommandSucceeded(Event):
     duration_us: int | None = None
     cancel_requested: bool | None = None
     reconciled: bool | None = None
+    settled_by: str | None = None
+    comment: str | None = None
 
 
 class CommandFailed(Event):
-    """The effect did not happen, or only a part of it (``applied``)."""
+    """The effect did not happen, or only a part of it (``applied``). ``settled_by``: as for a success."""
 
     type = "command.failed"
     status = Status.FAILED
@@ -211,6 +214,8 @@ class CommandFailed(Event):
     duration_us: int | None = None
     cancel_requested: bool | None = None
     reconciled: bool | None = None
+    settled_by: str | None = None
+    comment: str | None = None
 
 
 class CommandUnknown(Event):

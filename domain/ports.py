@@ -84,6 +84,9 @@ class SharedLocks(Protocol):
 class Executors(Protocol):
     """Which server processes are alive. A process holds its executor id for life."""
 
+    seems_dead_s: float
+    """Seconds for which a living process may seem dead: it takes a lock that it lost again within them."""
+
     def fence(self) -> Held:
         """Return what raises ``ConcurrentAppendError`` once this process may have been taken for dead since now."""
         ...

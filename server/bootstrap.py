@@ -55,6 +55,7 @@ from server.projector import Projector
 from server.recovery import Recovery
 from server.repeats import Repeats
 from server.settings import TOOLSETS, Settings
+from server.settling import Settler
 from server.user_changes import AUTH_STREAM, recorder
 from server.version import VERSION
 from server.workers import Workers
@@ -231,16 +232,9 @@ class Application:
             now_ms,
             new_id,
         )
+        self.settler = Settler(catalogue, lambda: self.docker.observer, now_ms)
         self.recovery = Recovery(
-            catalogue,
-            self.store,
-            self.journal,
-            self.store.executors,
-            lambda: self.docker.observer,
-            self._log_workers,
-            now_ms,
-            new_id,
-            self._go_on,
+            self.settler, self.store, self.journal, self.store.executors, self._log_workers, new_id, self._go_on
         )
         projector = Projector(
             self._ports(more_ports or {}),

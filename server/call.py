@@ -12,6 +12,7 @@ from domain.flood import Source
 from domain.host_safety.asks import Ask
 from domain.objects import ObjectState
 from domain.policy import Decision
+from domain.ports import Held
 from domain.principal import Principal
 
 Progress = Callable[[int, int | None, str], None]
@@ -67,7 +68,8 @@ class Job:
 
     ``recorded`` is its stream as far as the log holds it, None while the log holds nothing of it. ``judge`` is there
     when the policy has to see the objects first. ``approved_for`` holds the objects that somebody has approved the
-    command for, None if nobody had to.
+    command for, None if nobody had to. ``deadline`` (``time.monotonic()``) and ``check_fence`` are set with the record
+    of its start: later than the one, or once the other raises, nothing more is sent to the engine.
     """
 
     tool: AnyTool
@@ -82,6 +84,8 @@ class Job:
     approved_for: Sequence[ObjectState] | None = None
     recorded: CommandStream | None = None
     decided: Sequence[NewEvent] = ()
+    deadline: float = 0.0
+    check_fence: Held = lambda: None
     cancel_requested: bool = False
 
     @property

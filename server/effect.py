@@ -10,7 +10,7 @@ from domain.canonical import JSON
 from domain.catalogue.tool import Effect, Plan, Result, Run
 from domain.errors import DockerMcpError, EngineError, NotFoundError
 from domain.objects import Kind, ObjectRef, ObjectState
-from domain.ports import Held, Observer
+from domain.ports import Observer
 from server.call import Job, Progress
 from server.unexpected import unexpected
 from server.workers import Workers
@@ -37,12 +37,9 @@ class Happened:
 class EffectRunner:
     """The part of the projector that blocks."""
 
-    def __init__(
-        self, ports: Mapping[type, Bound], observer: Callable[[], Observer], fence: Callable[[], Held]
-    ) -> None:
+    def __init__(self, ports: Mapping[type, Bound], observer: Callable[[], Observer]) -> None:
         self._ports = ports
         self._observer = observer
-        self._fence = fence
 
     def engine_id(self) -> str | None:
         """Return the engine's own id if it is known."""
@@ -118,11 +115,10 @@ class EffectRunner:
 
     def _apply(self, job: Job, pinned: tuple[ObjectState, ...], progress: Progress) -> Happened:
         happened = Happened()
-        deadline, check_fence = time.monotonic() + job.tool.limit_s, self._fence()
 
         def before_change() -> None:
-            check_fence()
-            if time.monotonic() > deadline:
+            job.check_fence()
+            if time.monotonic() > job.deadline:
                 raise EngineError(f"given up after {job.tool.limit_s} s", code="timed_out")
             happened.change_asked = True
 

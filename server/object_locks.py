@@ -1,34 +1,41 @@
 """Turns for commands on the same object: first within the process, in the order of arrival, then between processes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from domain.errors import ObjectBusyError
 from domain.ports import Held, SharedLocks
 from server.workers import KeyedLocks, Workers
 
 _FIRST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 120.0
 
 
 class ObjectLocks:
     """Held from the last look at the objects until the outcome is recorded."""
 
-    def __init__(self, shared: SharedLocks, is_alone: Callable[[], bool], workers: Workers) -> None:
+    def __init__(
+        self, shared: SharedLocks, is_alone: Callable[[], bool], workers: Workers, limit_s: float = _LONGEST_WAIT_S
+    ) -> None:
         """Take what is needed.
 
         Args:
             shared: the locks that other processes respect.
             is_alone: tells whether no other process may be at work on the log.
             workers: threads to ask for locks.
+            limit_s: seconds that a command may wait for those of other processes.
         """
         self._own = KeyedLocks()
         self._is_alone = is_alone
         self.turns = 0
-        """How many commands of this process have had their turn."""
+        """How many commands of this process, or before those of this process, have had their turn."""
         self._shared = shared
         self._workers = workers
+        self._limit_s = limit_s
 
     def taken(self, keys: set[str]) -> bool:
         """Return whether one who wants ``keys`` now would have to wait for a command of this process."""
@@ -44,6 +51,7 @@ class ObjectLocks:
 
         Raises:
             LogUnavailableError: the locks cannot be had; nothing was done.
+            ObjectBusyError: another process has kept one of them for too long; nothing was done.
         """
         async with self._own.hold(keys):
             if not keys:
@@ -57,8 +65,11 @@ class ObjectLocks:
                 await asyncio.shield(self._workers.run(release))
 
     async def _take(self, keys: list[str]) -> Held:
-        pause = _FIRST_PAUSE_S
+        pause, ends, waited = _FIRST_PAUSE_S, time.monotonic() + self._limit_s, 0
         while (held := await self._workers.run(lambda: self._shared.try_hold(keys))) is None:
+            if time.monotonic() > ends:
+                raise ObjectBusyError
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+            pause, waited = min(pause * 1.5, _LONGEST_PAUSE_S), 1
+        self.turns += waited  # whoever had the lock may be gone by now, and this process alone again
         return held

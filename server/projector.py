@@ -20,6 +20,7 @@ from domain.errors import (
     DockerMcpError,
     LogInDoubtError,
     LogUnavailableError,
+    ObjectBusyError,
     OutcomeNotRecordedError,
 )
 from domain.events import (
@@ -77,7 +78,8 @@ class Projector:
             count_waiting: returns how many do.
             on_unknown: told the id of each command whose outcome nobody can tell yet.
         """
-        self._effects = EffectRunner(ports, observer, fence)
+        self._effects = EffectRunner(ports, observer)
+        self._fence = fence
         self._journal = journal
         self._clock = clock
         self._executor = executor
@@ -173,14 +175,17 @@ class Projector:
         if self._locks.taken(keys):  # a call that waits is in the log while it waits
             await self._record_before(job, events, data_key)
             events, data_key = (), None
-        async with self._locks.hold(keys):
-            if job.cancel_requested:
-                return await self._cancel(job, events, data_key)
-            events = [*events, job.stream.add(self._started(job, ()))]
-            if job.tool.only_looks:
-                return await self._look(job, events, data_key)
-            await self._record_before(job, events, data_key)
-            return await self._apply(job, ())
+        try:
+            async with self._locks.hold(keys):
+                if job.cancel_requested:
+                    return await self._cancel(job, events, data_key, CancelledCallError())
+                events = [*events, job.stream.add(self._started(job, ()))]
+                if job.tool.only_looks:
+                    return await self._look(job, events, data_key)
+                await self._record_before(job, events, data_key)
+                return await self._apply(job, ())
+        except ObjectBusyError as error:
+            return await self._cancel(job, events, data_key, error)
 
     async def _look(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Look while the record is being written; without a record nobody hears what was seen."""
@@ -203,10 +208,18 @@ class Projector:
                 return denial
             await self._start(job, ())
             return await self._record(job, Happened(error=error))
+        try:
+            return await self._take_turn(job, pinned, used, before)
+        except ObjectBusyError as error:
+            return await self._cancel(job, (), None, error)
+
+    async def _take_turn(
+        self, job: Job, pinned: tuple[ObjectState, ...], used: tuple[ObjectState, ...], before: int
+    ) -> Answer:
         keys = self._keys(job, pinned)
         async with self._locks.hold(keys):
             if job.cancel_requested:
-                return await self._cancel(job, (), None)
+                return await self._cancel(job, (), None, CancelledCallError())
             if keys and self._locks.others_had_turns(before):  # what was seen may be the state before their commands
                 pinned = await self._effects.look_again(job, pinned)
             if answer := await self._judged(job, pinned, used):
@@ -297,14 +310,16 @@ class Projector:
             self._on_unknown(job.command_id)
         return Answer(job.command_id, happened.result, happened.error)
 
-    async def _cancel(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
-        error = CancelledCallError()
+    async def _cancel(
+        self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None, error: DockerMcpError
+    ) -> Answer:
         cancelled = job.stream.add(CommandCancelled(summary=job.summary, reason=error.message))
         await self._journal.append([*events, cancelled], data_key)
         return Answer(job.command_id, error=error)
 
     def _started(self, job: Job, pinned: tuple[ObjectState, ...]) -> ExecutionStarted:
         settle_s = job.tool.settle_s(job.command)
+        job.deadline, job.check_fence = time.monotonic() + job.tool.limit_s, self._fence()
         return ExecutionStarted(
             executor=self._executor,
             engine=self._effects.engine_id(),

@@ -83,12 +83,15 @@ class Repeats:
         """
         if received.idempotency_key is None:
             return await carry_out()
-        if earlier := await self._earlier(job, received.idempotency_key):
-            return await self._repeat(job, received, earlier, data_key)
-        answer = await carry_out()
-        lost_race = isinstance(answer.error, ConcurrentAppendError) and job.recorded is None
-        if lost_race and (earlier := await self._earlier(job, received.idempotency_key)):
-            return await self._repeat(job, received, earlier, data_key)
+        try:
+            if earlier := await self._earlier(job, received.idempotency_key):
+                return await self._repeat(job, received, earlier, data_key)
+            answer = await carry_out()
+            lost_race = isinstance(answer.error, ConcurrentAppendError) and job.recorded is None
+            if lost_race and (earlier := await self._earlier(job, received.idempotency_key)):
+                return await self._repeat(job, received, earlier, data_key)
+        except LogUnavailableError as error:
+            return Answer(job.command_id, error=error)
         return answer
 
     async def _earlier(self, job: Job, key: str) -> str | None:
@@ -96,14 +99,11 @@ class Repeats:
 
     async def _repeat(self, job: Job, received: CommandReceived, earlier: str, data_key: DataKey | None) -> Answer:
         """Record that the call repeats an earlier one, then return the outcome of that one when it has it."""
-        try:
-            await self._workers.run(lambda: self._check(earlier, job.tool.name, received.arguments_mac))
-            stream = CommandStream(job.stream.context, self._new_id)
-            reason = f"repeats command {earlier}, whose outcome is the answer"
-            cancelled = CommandCancelled(summary=job.summary, reason=reason)
-            await self._journal.append([stream.add(without_key(received)), stream.add(cancelled)], data_key)
-        except LogUnavailableError as error:
-            return Answer(job.command_id, error=error)
+        await self._workers.run(lambda: self._check(earlier, job.tool.name, received.arguments_mac))
+        stream = CommandStream(job.stream.context, self._new_id)
+        reason = f"repeats command {earlier}, whose outcome is the answer"
+        cancelled = CommandCancelled(summary=job.summary, reason=reason)
+        await self._journal.append([stream.add(without_key(received)), stream.add(cancelled)], data_key)
         return await self._workers.run(lambda: self._outcome(earlier, job))
 
     def _check(self, command_id: str, tool: str, arguments_mac: str | None) -> None:

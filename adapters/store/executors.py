@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from adapters.store.location import Location
-from domain.errors import LogUnavailableError
+from domain.errors import ConcurrentAppendError, LogUnavailableError
 from domain.ports import Held
 
 
 class HeldExecutors(Protocol):
     """Holds this process's executor id and asks after the others'."""
+
+    seems_dead_s: float
 
     def hold(self, executor: str) -> None:
         """Take the lock of ``executor`` until :meth:`release` or the end of the process; again after it was lost.
@@ -47,6 +49,8 @@ def executors_of(location: Location, timeout_s: float = 5.0) -> HeldExecutors:
 class FileExecutors:
     """One locked file per process, in a directory beside the SQLite database."""
 
+    seems_dead_s = 0.0  # the system takes a file's lock from no living process
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._held: dict[str, int] = {}
@@ -71,7 +75,11 @@ class FileExecutors:
         return False
 
     def fence(self) -> Held:
-        return lambda: None  # the system takes a file's lock from no living process
+        def check() -> None:
+            if not self._held:
+                raise ConcurrentAppendError("this server has stopped and left its commands to the others")
+
+        return check
 
     def hold_on(self) -> None:
         """Nothing to do: the lock is never lost."""

@@ -38,6 +38,9 @@ class FileLocks:
         except (BlockingIOError, PermissionError):
             os.close(descriptor)
             return None
+        except OSError as error:
+            os.close(descriptor)
+            raise LogUnavailableError(f"the lock file cannot be used: {self._file}: {error.strerror}") from error
         return lambda: os.close(descriptor)
 
     def close(self) -> None:

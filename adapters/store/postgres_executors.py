@@ -18,11 +18,12 @@ _MAY_BE_TAKEN: Final = (
 class PostgresExecutors:
     """One session-level advisory lock per process, on a connection of its own."""
 
+    seems_dead_s = 3.0
+
     def __init__(self, url: str, timeout_s: float) -> None:
         self._url = url
         self._timeout_s = timeout_s
         self._executor: str | None = None
-        self._held: str | None = None
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._lock = threading.Lock()
 
@@ -65,11 +66,11 @@ class PostgresExecutors:
         except psycopg.Error as error:
             connection.close()
             raise LogUnavailableError("no executor lock: the database did not grant it") from error
-        self._connection, self._held = connection, executor
+        self._connection = connection
 
     def is_alive(self, executor: str) -> bool:
-        if executor == self._held:
-            return True
+        if executor == self._executor:
+            return True  # whoever asks lives, with its lock or without
         try:
             with connect(self._url, self._timeout_s) as connection:
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_key(executor),)).fetchone()
@@ -80,7 +81,7 @@ class PostgresExecutors:
     def release(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._held = None
+        self._connection = None
 
 
 def _key(executor: str) -> int:

@@ -28,18 +28,26 @@ class PostgresLocks:
     def try_hold(self, keys: Sequence[str]) -> Held | None:
         numbers = [number_of(key, 31) for key in keys]
         with self._lock:
-            connection = self._connected()
-            for taken, number in enumerate(numbers):
-                if not self._ask(connection, "pg_try_advisory_lock", number):
-                    for earlier in numbers[:taken]:
-                        self._ask(connection, "pg_advisory_unlock", earlier)
-                    return None
-        return lambda: self._release(connection, numbers)
+            try:
+                connection = self._connected()
+                taken = self._take(connection, numbers)
+            except LogUnavailableError:  # it may have broken while nobody used it
+                connection = self._connected()
+                taken = self._take(connection, numbers)
+        return (lambda: self._release(connection, numbers)) if taken else None
 
     def close(self) -> None:
         """Free every lock."""
         with self._lock:
             self._drop()
+
+    def _take(self, connection: "psycopg.Connection[tuple[Any, ...]]", numbers: Sequence[int]) -> bool:
+        for taken, number in enumerate(numbers):
+            if not self._ask(connection, "pg_try_advisory_lock", number):
+                for earlier in numbers[:taken]:
+                    self._ask(connection, "pg_advisory_unlock", earlier)
+                return False
+        return True
 
     def _connected(self) -> "psycopg.Connection[tuple[Any, ...]]":
         if self._connection is None or self._connection.closed:

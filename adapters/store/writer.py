@@ -135,9 +135,8 @@ class GroupCommitWriter:
                 append.future.set_result(events)
 
     def _commit(self, batch: list[_Append]) -> list[Recorded]:
-        session = self._connected()
+        session, head = self._begun()
         try:
-            head = session.begin()
             _check_sealing_key(session, batch)
             recorded = self._seal(batch, head, session)
             changes = self._changes(batch, recorded)
@@ -151,6 +150,18 @@ class GroupCommitWriter:
         if changes.events:
             self._newest = changes.events[-1]
         return recorded
+
+    def _begun(self) -> tuple[Session, Head]:
+        """Return the session with a transaction begun; a new one if the old one broke while nobody used it."""
+        was_open = self._session is not None
+        session = self._connected()
+        try:
+            return session, session.begin()
+        except SessionLostError:
+            self._drop_session()
+            if not was_open:
+                raise
+        return self._begun()
 
     def _connected(self) -> Session:
         """Return the session; a new one only to the log that this process has written so far."""

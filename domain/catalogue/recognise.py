@@ -58,10 +58,10 @@ def about_existing(rule: Recogniser) -> Recogniser:
 
 def container_created(evidence: Evidence) -> Verdict:
     """Judge by our label; a container that was never started, or lacks a network, is only a part of the effect."""
-    if not evidence.made:
-        return Verdict("no", "no container carries the command's label")
-    facts = evidence.made[0].facts
     touched = tuple(made.ref for made in evidence.made)
+    if len(touched) != 1:
+        return _not_one(touched, "container")
+    facts = evidence.made[0].facts
     if evidence.arguments.get("start", True):  # the last step: it implies the others
         if not facts.get("started_at"):
             return Verdict("partial", "the container was created but never started", touched)
@@ -70,11 +70,18 @@ def container_created(evidence: Evidence) -> Verdict:
     return Verdict("yes", "a container carries the command's label", touched)
 
 
+def _not_one(touched: tuple[ObjectRef, ...], kind: str) -> Verdict:
+    if not touched:
+        return Verdict("no", f"no {kind} carries the command's label")
+    return Verdict("unknown", f"{len(touched)} {kind}s carry the command's label: remove all but one", touched)
+
+
 def network_created(evidence: Evidence) -> Verdict:
-    """Judge by our label."""
-    if not evidence.made:
-        return Verdict("no", "no network carries the command's label")
-    return Verdict("yes", "a network carries the command's label", tuple(made.ref for made in evidence.made))
+    """Judge by our label; engines before 25 may hold two networks of one name."""
+    touched = tuple(made.ref for made in evidence.made)
+    if len(touched) != 1:
+        return _not_one(touched, "network")
+    return Verdict("yes", "a network carries the command's label", touched)
 
 
 @about_existing

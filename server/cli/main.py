@@ -153,6 +153,28 @@ def rebuild(
 
 
 @app.command()
+def reconcile(
+    command_id: Annotated[str | None, typer.Argument(help="Only this command.")] = None,
+    status: Annotated[
+        str | None, typer.Option("--as", help="succeeded or failed: what you know became of an unknown command.")
+    ] = None,
+    comment: Annotated[str | None, typer.Option(help="How you know it; kept in the log.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Settle unknown commands, and those that a dead server left open, by a look at the engine. Repeats nothing."""
+    from server.cli import reconcile as cli
+
+    settings = load_settings()
+    if status is not None or comment is not None:
+        if command_id is None or status is None:
+            raise InvalidArgumentsError("--as and --comment settle one command: name it")
+        cli.settle_as(settings, command_id, status, comment)
+        return
+    settled = asyncio.run(cli.reconcile(settings, command_id, as_json=as_json))
+    raise typer.Exit(Exit.OK if settled else Exit.FAILED)
+
+
+@app.command()
 def forget(
     command_id: Annotated[str, typer.Argument(help="The command whose sealed values nobody shall read again.")],
     yes: Annotated[bool, typer.Option("--yes", help="Also those of the deployment that a stack runs with.")] = False,
