@@ -206,6 +206,14 @@ class ConcurrentAppendError(DockerMcpError):
     code = "concurrent_append"
 
 
+class TakenOverError(DockerMcpError):
+    """Another server may have taken this command over, so this one asks nothing more of the engine."""
+
+    code = "taken_over"
+    hint = "get-command tells what became of it"
+    applied = "unknown"
+
+
 class IllegalTransitionError(DockerMcpError):
     """The event cannot follow the ones recorded for this command."""
 

@@ -88,7 +88,7 @@ class Executors(Protocol):
     """Seconds for which a living process may seem dead: it takes a lock that it lost again within them."""
 
     def fence(self) -> Held:
-        """Return what raises ``ConcurrentAppendError`` once this process may have been taken for dead since now."""
+        """Return what raises ``TakenOverError`` once this process may have been taken for dead since now."""
         ...
 
     def hold_on(self) -> None:

@@ -23,6 +23,8 @@ class Fault(Enum):
     """The engine carries it out; of the answer only the first part arrives, and then nothing more."""
     TRUNCATE = auto()
     """The engine carries it out; the answer ends in the middle."""
+    HOLD = auto()
+    """The engine carries it out; the answer comes when the proxy is healed."""
     LAST = auto()
     """It is answered, but from then on nobody listens."""
 
@@ -39,6 +41,7 @@ class EngineProxy:
         self._rules: list[tuple[re.Pattern[str], Fault]] = []
         self._replies: list[tuple[re.Pattern[str], bytes]] = []
         self._closed = threading.Event()
+        self._healed = threading.Event()
         self.listen()
 
     def changes(self) -> list[str]:
@@ -47,6 +50,7 @@ class EngineProxy:
 
     def fail(self, pattern: str, fault: Fault) -> None:
         """Let requests whose ``METHOD /path?query`` matches ``pattern`` fail."""
+        self._healed.clear()
         self._rules.append((re.compile(pattern), fault))
 
     def reply(self, pattern: str, status: int, message: str) -> None:
@@ -59,6 +63,7 @@ class EngineProxy:
 
     def heal(self) -> None:
         self._rules.clear()
+        self._healed.set()
 
     def listen(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -114,6 +119,9 @@ class EngineProxy:
             answer = b"".join(parts)
             middle = (answer.index(b"\r\n\r\n") + 4 + len(answer)) // 2
             parts = iter([] if fault in (Fault.CUT, Fault.MUTE) else [answer[:middle]])
+        if fault is Fault.HOLD:
+            parts = iter(list(parts))
+            self._healed.wait(30)
         with contextlib.suppress(OSError):  # whoever asked may have given up
             for part in parts:
                 client.sendall(part)

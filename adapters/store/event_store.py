@@ -131,10 +131,7 @@ def open_postgres(location: Location, timeout_s: float) -> "PostgresSession":
     """
     from adapters.store.postgres import PostgresSession
 
-    try:
-        return PostgresSession(location.url, timeout_s)
-    except SessionLostError as error:
-        raise LogUnavailableError(str(error)) from error
+    return PostgresSession(location.url, timeout_s)
 
 
 def newest_key_id(location: Location) -> str | None:

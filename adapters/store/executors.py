@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adapters.store.location import Location
-from domain.errors import ConcurrentAppendError, LogUnavailableError
+from domain.errors import LogUnavailableError, TakenOverError
 from domain.ports import Held
 
 
@@ -77,7 +77,7 @@ class FileExecutors:
     def fence(self) -> Held:
         def check() -> None:
             if not self._held:
-                raise ConcurrentAppendError("this server has stopped and left its commands to the others")
+                raise TakenOverError
 
         return check
 

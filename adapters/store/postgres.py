@@ -58,12 +58,20 @@ def connect(url: str, timeout_s: float) -> "psycopg.Connection[tuple[Any, ...]]"
         raise LogUnavailableError(f"cannot connect to the database: {str(error).splitlines()[-1].strip()}") from error
     except psycopg.Error as error:
         raise LogUnavailableError("cannot connect to the database: the URL is not understood") from error
-    with _explained():
-        connection.execute(
-            f"SET synchronous_commit = on; SET lock_timeout = {milliseconds}; SET statement_timeout = {milliseconds}; "
-            f"SET idle_in_transaction_session_timeout = {milliseconds * 2}; "
-            "SET default_transaction_isolation = 'read committed'"
-        )
+    try:
+        with _explained():
+            connection.execute(
+                f"SET synchronous_commit = on; SET lock_timeout = {milliseconds}; "
+                f"SET statement_timeout = {milliseconds}; "
+                f"SET idle_in_transaction_session_timeout = {milliseconds * 2}; "
+                "SET default_transaction_isolation = 'read committed'"
+            )
+    except SessionLostError as error:
+        connection.close()
+        raise LogUnavailableError(f"cannot connect to the database: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

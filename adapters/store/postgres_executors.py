@@ -2,17 +2,13 @@
 
 import hashlib
 import threading
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 
 from adapters.store.postgres import connect
-from domain.errors import ConcurrentAppendError, LogUnavailableError
+from domain.errors import LogUnavailableError, TakenOverError
 from domain.ports import Held
-
-_MAY_BE_TAKEN: Final = (
-    "the connection that shows that this server lives was lost: another one may have taken the command over"
-)
 
 
 class PostgresExecutors:
@@ -43,7 +39,7 @@ class PostgresExecutors:
         def check() -> None:
             with self._lock:
                 if held_by is not self._connection or not self._still_held():
-                    raise ConcurrentAppendError(_MAY_BE_TAKEN)
+                    raise TakenOverError
 
         return check
 

@@ -21,9 +21,12 @@ from tests.engine_proxy import EngineProxy, Fault
 from tests.waiting import WAIT_S
 
 
-def settling_in(seconds: int) -> Catalogue:
-    """All tools, with ``seconds`` to settle."""
-    return Catalogue(dataclasses.replace(tool, settle_s=lambda _command: seconds) for tool in CATALOGUE)
+def settling_in(seconds: int, limit_s: int | None = None) -> Catalogue:
+    """All tools, with ``seconds`` to settle, and ``limit_s`` in place of their own limits."""
+    return Catalogue(
+        dataclasses.replace(tool, settle_s=lambda _command: seconds, limit_s=limit_s or tool.limit_s)
+        for tool in CATALOGUE
+    )
 
 
 @asynccontextmanager
@@ -35,10 +38,11 @@ async def dying_server(
     fault: Fault,
     request: str,
     settle_s: int = 0,
+    limit_s: int = 0,
 ) -> AsyncIterator[subprocess.Popen[bytes]]:
     """A server process that is in the middle of a command: its request has met the fault."""
     proxy.fail(request, fault)
-    command = [sys.executable, "-m", "tests.server.quick", url_of(location), proxy.url, str(settle_s)]
+    command = [sys.executable, "-m", "tests.server.quick", url_of(location), proxy.url, str(settle_s), str(limit_s)]
     process = subprocess.Popen([*command, tool, json.dumps(arguments)], stdout=subprocess.PIPE)  # noqa: ASYNC220 (it is to be killed)
     try:
         assert await asyncio.to_thread(proxy.met.wait, WAIT_S), "the request never came"
@@ -64,9 +68,9 @@ async def settled(application: Application) -> list[RecordedEvent]:
     return events
 
 
-async def main(url: str, docker_host: str, settle_s: str, tool: str, arguments: str) -> None:
+async def main(url: str, docker_host: str, settle_s: str, limit_s: str, tool: str, arguments: str) -> None:
     settings = settings_for(Location.parse(url), DOCKER_HOST=docker_host)
-    application = Application(settings, "test", settling_in(int(settle_s)))
+    application = Application(settings, "test", settling_in(int(settle_s), int(limit_s)))
     await application.start()
     answer = await application.dispatcher.dispatch(tool, json.loads(arguments), caller(application))
     print(answer, flush=True)
