@@ -236,11 +236,12 @@ class Application:
         self.recovery = Recovery(
             self.settler, self.store, self.journal, self.store.executors, self._log_workers, new_id, self._go_on
         )
+        self.locks = ObjectLocks(self.store.object_locks, self.store.executors.is_alone, self._lock_workers)
         projector = Projector(
             self._ports(more_ports or {}),
             lambda: self.docker.observer,
             self.journal,
-            ObjectLocks(self.store.object_locks, self.store.executors.is_alone, self._lock_workers),
+            self.locks,
             self.store.executors.fence,
             now_ms,
             self.executor,

@@ -39,8 +39,8 @@ COMMAND_ID_META: Final = "docker-mcp/command-id"
 _INSTRUCTIONS: Final = (
     "Runs Docker on this host and records every call in an append-only log. Lists are short by default: ask for more "
     "with fields, limit and cursor. Names must exist: list-containers, network-list and image-list show them. After a "
-    "timeout do not repeat a call; look it up with get-command or the audit-logs prompt. Say why you act in "
-    "_meta.purpose."
+    "timeout do not repeat a call; look it up with get-command or the audit-logs prompt. A change sent again with the "
+    "same _meta.idempotency_key is made once and answered with its outcome. Say why you act in _meta.purpose."
 )
 _PROGRESS_INTERVAL_S: Final = 0.1
 _CALLS: Final = {"tools/call": Surface.TOOL, "prompts/get": Surface.PROMPT}

@@ -30,10 +30,10 @@ class ObjectLocks:
             limit_s: seconds that a command may wait for those of other processes.
         """
         self._own = KeyedLocks()
-        self._is_alone = is_alone
+        self.is_alone = is_alone
         self.turns = 0
         """How many commands of this process, or before those of this process, have had their turn."""
-        self._shared = shared
+        self.shared = shared
         self._workers = workers
         self._limit_s = limit_s
 
@@ -43,7 +43,7 @@ class ObjectLocks:
 
     def others_had_turns(self, since: int) -> bool:
         """Return whether another command may have had its turn since ``turns`` was ``since``."""
-        return self.turns != since or not self._is_alone()
+        return self.turns != since or not self.is_alone()
 
     @asynccontextmanager
     async def hold(self, keys: set[str]) -> AsyncIterator[None]:
@@ -66,7 +66,7 @@ class ObjectLocks:
 
     async def _take(self, keys: list[str]) -> Held:
         pause, ends, waited = _FIRST_PAUSE_S, time.monotonic() + self._limit_s, 0
-        while (held := await self._workers.run(lambda: self._shared.try_hold(keys))) is None:
+        while (held := await self._workers.run(lambda: self.shared.try_hold(keys))) is None:
             if time.monotonic() > ends:
                 raise ObjectBusyError
             await asyncio.sleep(pause)

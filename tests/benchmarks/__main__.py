@@ -18,6 +18,7 @@ from tests.benchmarks.folds import folding
 from tests.benchmarks.made_log import generate
 from tests.benchmarks.measure import Row, table
 from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
+from tests.benchmarks.replicas import clients, replicas, turns
 from tests.benchmarks.serving import list_of_fifty, start_up
 from tests.benchmarks.stacks import BareCompose, deployments, stack_of_ten
 from tests.benchmarks.verifying import verification
@@ -49,6 +50,9 @@ def _rows(directory: Path, server: PostgresServer, compose: BareCompose, *, quic
         rows += folding(location, 20_000 if quick else 100_000, few)
     for location in _new_logs(directory, server):
         rows += verification(location, 50_000 if quick else 500_000)
+    rows += replicas(lambda: _new_logs(directory, server)[1], 1 if quick else 5)
+    rows += [clients(location, 1 if quick else 5) for location in _new_logs(directory, server)]
+    rows += [asyncio.run(turns(location, few * 20)) for location in _new_logs(directory, server)]
     return rows
 
 

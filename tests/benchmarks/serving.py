@@ -51,7 +51,7 @@ def list_of_fifty(directory: Path, rounds: int) -> Row:
     """list-containers with the record kept, against a bare engine request and a bare SDK call."""
     environment = {**os.environ, "DOCKER_MCP_STATE_DIR": str(directory)}
     with (
-        fifty_containers(),
+        containers(CONTAINERS),
         wire(OUR_SERVER, environment) as ours,
         wire(["-c", NOOP_SERVER], environment) as bare,
         _EngineConnection() as engine,
@@ -76,14 +76,15 @@ def list_of_fifty(directory: Path, rounds: int) -> Row:
 
 
 @contextmanager
-def fifty_containers() -> Iterator[None]:
-    """Fifty containers more than there were."""
+def containers(count: int) -> Iterator[list[str]]:
+    """So many containers more than there were; yields their names."""
     engine = docker.APIClient(version="auto", **docker.utils.kwargs_from_env())
     image = provide_image(Engine(os.environ, 60, 2))
     prefix = f"dmb-{uuid.uuid4().hex[:6]}"
-    made = [engine.create_container(image, "sleep 600", name=f"{prefix}-{n:02}")["Id"] for n in range(CONTAINERS)]
+    names = [f"{prefix}-{n:02}" for n in range(count)]
+    made = [engine.create_container(image, "sleep 600", name=name)["Id"] for name in names]
     try:
-        yield
+        yield names
     finally:
         for container in made:
             engine.remove_container(container, force=True)

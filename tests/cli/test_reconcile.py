@@ -14,7 +14,8 @@ from adapters.store.location import Location
 from domain.catalogue.fields import COMMAND_LABEL
 from domain.chain import verify
 from domain.command_stream import CommandStream
-from domain.events import CommandReceived, Event, ExecutionStarted
+from domain.events import CommandDeferred, CommandReceived, CommandRefused, Event, ExecutionStarted
+from domain.objects import Kind, ObjectState
 from server.bootstrap import new_id, now_ms
 from tests.cli.command import complaint, docker_mcp, log_at
 from tests.contract.events import AUTHORIZED, RECEIVED, SUCCEEDED, UNKNOWN, life, stream
@@ -105,6 +106,24 @@ def test_two_networks_with_the_label_of_one_command_are_for_a_person_to_sort_out
     (found,) = findings(location, command)
     assert found["status"] == "success"
     assert log.read_stream(command)[-1].payload()["touched"][0]["id"] == made[0]
+
+
+def test_a_decision_of_a_dead_server_is_recognised_in_the_log(log: SqlEventStore, location: Location) -> None:
+    asked = CommandDeferred(
+        summary="s", rule="approval-1", policy_digest="d", approvers=("admin",), expires_at_ms=2**45
+    )
+    decided, asks = stream(tool="approvals-refuse"), stream()
+    by = decided.context.command_id
+    refused = CommandRefused(summary="s", by="bob", by_role="admin", decision=by, reason="refused by bob")
+    log.append(life(RECEIVED, asked, refused, of=asks)).result(WAIT_S)
+    pinned = started(ObjectState(kind=Kind.COMMAND, id=asks.context.command_id, name=asks.context.command_id))
+    log.append(life(RECEIVED, AUTHORIZED, pinned, of=decided)).result(WAIT_S)
+    other = left_open(log, "approvals-approve", pinned)
+    found = {each["command_id"]: each for each in findings(location)}
+    assert {name: (each["status"], each["found"]) for name, each in found.items()} == {
+        by: ("success", "the decision is recorded"),
+        other: ("failed", "the decision is not recorded"),
+    }
 
 
 @pytest.mark.parametrize(("status", "recorded"), [("succeeded", "success"), ("failed", "failed")])

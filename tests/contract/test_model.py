@@ -115,12 +115,16 @@ class LogMachine(RuleBasedStateMachine):
     @rule(writer=WRITERS, events=st.sampled_from(LIVES))
     def append_while_connections_break(self, writer: int, events: tuple[Event, ...]) -> None:
         new = life(*events)
-        future = self.stores[writer].append(new)
-        self.break_connections()
-        if self._outcome(future) == "unavailable":  # then it is there wholly or not at all
-            there = self.stores[1 - writer].read_stream(new[0].stream)
+        outcome = ""
+        while outcome != "recorded":  # what was refused is there wholly or not at all, and can be sent again
+            future = self.stores[writer].append(new)
+            self.break_connections()
+            outcome = self._outcome(future)
+            there = self._patiently(self.stores[1 - writer].read_stream, new[0].stream)
             assert len(there) in (0, len(new))
-            self._keep(tuple(there))
+            if there and outcome != "recorded":
+                self._keep(tuple(there))
+                outcome = "recorded"
 
     def break_connections(self) -> None:
         """SQLite has none that could break."""

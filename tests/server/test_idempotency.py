@@ -8,11 +8,12 @@ import docker
 import pytest
 
 from adapters.store.location import Location
+from adapters.store.migrate import migrate
 from domain.chain import verify
 from domain.principal import Principal
 from server.bootstrap import Application
 from server.call import Answer
-from tests.conftest import Serve, caller
+from tests.conftest import PostgresServer, Serve, caller
 from tests.engine_proxy import EngineProxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
@@ -112,3 +113,25 @@ async def test_reads_need_no_key(serve: Serve) -> None:
         answers = [await call(application, "list-containers", {}, "k") for _ in range(2)]
     assert [answer.error for answer in answers] == [None, None]
     assert answers[0].command_id != answers[1].command_id
+
+
+@pytest.mark.postgres
+async def test_a_call_with_a_key_is_refused_while_the_log_cannot_be_asked(
+    serve: Serve, own_postgres: PostgresServer, proxy: EngineProxy, container: str
+) -> None:
+    location = Location.parse(own_postgres.url(own_postgres.create_database()))
+    migrate(location)
+    restart = {"container_name": container, "timeout": 0}
+    async with serve(location, DOCKER_HOST=proxy.url, **AUTH) as application:
+        first = await call(application, "restart-container", restart, "k")
+        asked = proxy.changes()
+        own_postgres.stop()
+        for key in ("k", "other"):
+            refused = await call(application, "restart-container", restart, key)
+            assert refused.error is not None
+            assert refused.error.code == "log_unavailable"
+        own_postgres.start()
+        again = await call(application, "restart-container", restart, "k")
+    assert first.error is None
+    assert (again.command_id, again.content()) == (first.command_id, first.content())
+    assert proxy.changes() == asked

@@ -112,16 +112,17 @@ async def test_a_deployment_that_was_complete_has_succeeded(
     assert (status, data.get("applied")) == (("success", None) if now == 2 else ("failed", "partial"))
 
 
-@pytest.mark.parametrize(
-    ("tool", "request_line", "fault", "status"),
-    [
-        ("compose-stop", "POST .*/stop", Fault.HANG, "failed"),
-        ("compose-stop", "POST .*/stop", Fault.MUTE, "success"),
-        ("compose-restart", "POST .*/restart", Fault.HANG, "failed"),
-        ("compose-down", "POST .*/stop", Fault.HANG, "failed"),
-        ("compose-down", "DELETE .*/networks", Fault.MUTE, "success"),
-    ],
-)
+OPERATIONS = [
+    ("compose-start", "POST .*/start", Fault.HANG, "failed"),
+    ("compose-stop", "POST .*/stop", Fault.HANG, "failed"),
+    ("compose-stop", "POST .*/stop", Fault.MUTE, "success"),
+    ("compose-restart", "POST .*/restart", Fault.HANG, "failed"),
+    ("compose-down", "POST .*/stop", Fault.HANG, "failed"),
+    ("compose-down", "DELETE .*/networks", Fault.MUTE, "success"),
+]
+
+
+@pytest.mark.parametrize(("tool", "request_line", "fault", "status"), OPERATIONS)
 async def test_an_interrupted_operation_is_settled_container_by_container(
     serve: Serve,
     sqlite_location: Location,
@@ -133,8 +134,11 @@ async def test_an_interrupted_operation_is_settled_container_by_container(
     status: str,
 ) -> None:
     await deployed(serve, stack)
+    if tool == "compose-start":
+        for each in containers(stack.engine, stack.project).values():
+            stack.engine.stop(each["Id"], timeout=0)
     before = (stack.standing(), stack.up())
-    timeout = {**stack.arguments, "timeout": 1}
+    timeout = {**stack.arguments} | ({} if tool == "compose-start" else {"timeout": 1})
     async with dying_server(sqlite_location, proxy, tool, timeout, fault, request_line) as process:
         if status == "success":
             await until(lambda: stack.up() == 0 and (tool == "compose-stop" or not network(stack)))

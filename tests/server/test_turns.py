@@ -10,6 +10,7 @@ import pytest
 from adapters.store.location import Location
 from domain.principal import Principal
 from tests.conftest import Serve, caller, write_rules
+from tests.engine_proxy import EngineProxy, Fault
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
 
@@ -89,3 +90,27 @@ async def test_a_read_by_a_role_with_rules_about_objects_does_not_wait_either(
         assert (await server.dispatcher.dispatch("get-logs", {"container_name": name("slow")}, own)).error is None
         assert not slow.done()
         await slow
+
+
+@pytest.mark.promise("P9")
+async def test_who_waits_too_long_for_another_server_is_told_so_and_nothing_is_done(
+    serve: Serve, location: Location, container: str, proxy: EngineProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.object_locks.ObjectLocks.__init__.__defaults__", (0.5,))
+    auth = {"MCP_AUTH_SECRET": "0" * 32}
+    stop = {"container_name": container, "timeout": 0}
+    proxy.fail("POST .*/restart", Fault.HOLD)
+    async with serve(location, DOCKER_HOST=proxy.url, **auth) as one, serve(location, **auth) as two:
+        holds = asyncio.create_task(one.dispatcher.dispatch("restart-container", stop, caller(one)))
+        assert await asyncio.to_thread(proxy.met.wait, 20)
+        waits = await two.dispatcher.dispatch("stop-container", stop, caller(two))
+        assert waits.error is not None
+        assert (waits.error.code, waits.error.retryable) == ("object_busy", True)
+        assert [event.type for event in two.store.read_stream(waits.command_id)] == [
+            "command.received",
+            "command.authorized",
+            "command.cancelled",
+        ]
+        proxy.heal()
+        assert (await holds).error is None
+        assert (await two.dispatcher.dispatch("stop-container", stop, caller(two))).error is None
