@@ -1,0 +1,95 @@
+"""The engine is started again in the middle of a command: the outcome is what stands afterwards."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from adapters.docker.demo_image import provide_image
+from adapters.docker.engine import Engine
+from tests.conftest import Serve
+from tests.real.calls import Calls, eventually
+from tests.real.scene import QUICK
+
+pytestmark = [pytest.mark.anyio, pytest.mark.promise("P5")]
+
+_READY_S = 30
+
+
+class RestartingEngine:
+    """An engine in a network namespace of its own: one that starts again takes the bridge of the others away."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="dmt-", dir="/tmp"))  # socket paths have to be short
+        self.url = f"unix://{self.directory}/docker.sock"
+        self._log = (self.directory / "log").open("wb")
+        self.start()
+        self.image = provide_image(Engine({"DOCKER_HOST": self.url}, 60, 2))
+
+    def start(self) -> None:
+        own = {each: self.directory / each for each in ("data-root", "exec-root", "pidfile")}
+        options = [f"--{name}={path}" for name, path in own.items()]
+        more = ["--iptables=false", "--ip-forward=false", "--ip-masq=false", "--shutdown-timeout=1"]
+        command = ["unshare", "--net", "dockerd", f"--host={self.url}", *options, *more]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(docker.errors.DockerException):
+                self.api = docker.APIClient(self.url, version="auto", timeout=60)
+                return
+            time.sleep(0.05)
+        raise AssertionError("the engine does not start: " + (self.directory / "log").read_text()[-2000:])
+
+    def stop(self) -> None:
+        self.api.close()
+        self._process.terminate()
+        self._process.wait(30)
+
+    def close(self) -> None:
+        with contextlib.suppress(docker.errors.DockerException):
+            for container in self.api.containers(all=True):
+                self.api.remove_container(container["Id"], force=True, v=True)
+        self.stop()
+        self._log.close()
+        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in sorted((path for path in mounted if path.startswith(str(self.directory))), reverse=True):
+            subprocess.run(["umount", "--lazy", mount], check=False, stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def restarting() -> Iterator[RestartingEngine]:
+    with contextlib.closing(RestartingEngine()) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize(("tool", "status"), [("stop-container", "success"), ("restart-container", "unknown")])
+async def test_a_command_that_meets_a_restart_of_the_engine_gets_the_outcome_that_is_seen_afterwards(
+    serve: Serve, restarting: RestartingEngine, tool: str, status: str
+) -> None:
+    stubborn = ["sh", "-c", "trap '' TERM; sleep 600 & wait"]
+    made = restarting.api.create_container(restarting.image, stubborn, name=tool)
+    restarting.api.start(made["Id"])
+    async with serve(catalogue=QUICK, DOCKER_HOST=restarting.url) as application:
+        call = Calls(application)
+        asked = asyncio.create_task(call.answer(tool, container_name=tool, timeout=40))
+        await eventually(lambda: [each.status for each in application.store.open_commands()] == ["running"])
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(restarting.stop)
+        answer = await asyncio.wait_for(asked, 30)
+        assert answer.error is not None
+        assert answer.error.applied == "unknown"
+        assert call.status(answer) == "unknown"
+        await asyncio.to_thread(restarting.start)
+        await eventually(lambda: call.status(answer) == status, 30)
+        await asyncio.wait_for(application.recovery.finish(), 40)
+        assert call.status(answer) == status
+        listed = await call("list-containers", all=True)
+    assert [each["state"] for each in listed["containers"] if each["name"] == tool] == ["exited"]
