@@ -11,6 +11,7 @@ import pytest
 from adapters.store.audit_trail import SqlAuditTrail
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
+from domain.catalogue import CATALOGUE
 from domain.catalogue.audit import GetCommand
 from domain.catalogue.tool import Run
 from server.bootstrap import new_id, now_ms
@@ -39,7 +40,7 @@ class Waiting:
         self._works = works
         self._command = stream()
         works.append(life(RECEIVED, AUTHORIZED, STARTED, of=self._command)).result(WAIT_S)
-        self._trail = SqlAuditTrail(waits.reader, waits.watch)
+        self._trail = SqlAuditTrail(waits.reader, waits.watch, CATALOGUE.with_effect)
         self._heard = 0.0
         self.status = ""
         self._thread = threading.Thread(target=self._wait)
