@@ -31,7 +31,15 @@ from domain.catalogue.containers import (
 )
 from domain.catalogue.tool import Run
 from domain.catalogue.values import parse_moment_ms
-from domain.errors import ConflictError, InvalidArgumentsError, NotFoundError
+from domain.errors import (
+    ConflictError,
+    EngineError,
+    EngineInterruptedError,
+    EngineUnreachableError,
+    InvalidArgumentsError,
+    NotFoundError,
+    PartlyAppliedError,
+)
 from domain.objects import Kind, ObjectState, column_name
 
 _ENTRIES_SEARCHED: Final = 100_000
@@ -119,8 +127,15 @@ class DockerContainers:
     def restart(self, command: RestartContainer, run: Run) -> ContainerChanged:
         container = run.target(Kind.CONTAINER)
         run.before_change()
-        with explained(Kind.CONTAINER):
-            self._engine.api.restart(container.id, timeout=command.timeout)
+        try:
+            with explained(Kind.CONTAINER):
+                self._engine.api.restart(container.id, timeout=command.timeout)
+        except (EngineUnreachableError, NotFoundError):
+            raise
+        except EngineError as error:
+            if error.applied == "none":
+                self._check_untouched(container, error)
+            raise
         return self._changed(container)
 
     def remove(self, command: RemoveContainer, run: Run) -> Removed:
@@ -129,6 +144,24 @@ class DockerContainers:
         with explained(Kind.CONTAINER):
             self._engine.api.remove_container(container.id, force=command.force, v=command.volumes)
         return Removed(id=short_id(container.id), name=container.name)
+
+    def _check_untouched(self, before: ObjectState, error: EngineError) -> None:
+        """Raise unless the container is as it was: a restart ends it first, and the engine may fail after that.
+
+        Raises:
+            PartlyAppliedError: it has ended.
+            EngineInterruptedError: the engine does not say.
+        """
+        try:
+            with explained(Kind.CONTAINER):
+                now = self._engine.api.inspect_container(before.id)
+        except EngineError as lost:
+            raise EngineInterruptedError(
+                f"the engine failed and does not show the container: {error.message}"
+            ) from lost
+        if container_state(now).facts.get("finished_at") != before.facts.get("finished_at"):
+            message = f"the container has ended and may not run again: {error.message}"
+            raise PartlyAppliedError(message, hint="read its state; start-container starts it") from error
 
     def _changed(self, before: ObjectState) -> ContainerChanged:
         try:

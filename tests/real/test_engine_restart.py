@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
@@ -15,6 +15,7 @@ import pytest
 from adapters.docker.demo_image import provide_image
 from adapters.docker.engine import Engine
 from tests.conftest import Serve
+from tests.engine_proxy import EngineProxy
 from tests.real.calls import Calls, eventually
 from tests.real.scene import QUICK
 
@@ -70,13 +71,14 @@ def restarting() -> Iterator[RestartingEngine]:
         yield engine
 
 
-@pytest.mark.parametrize(("tool", "status"), [("stop-container", "success"), ("restart-container", "unknown")])
+@pytest.mark.parametrize("tool", ["stop-container", "restart-container"])
 async def test_a_command_that_meets_a_restart_of_the_engine_gets_the_outcome_that_is_seen_afterwards(
-    serve: Serve, restarting: RestartingEngine, tool: str, status: str
+    serve: Serve, restarting: RestartingEngine, tool: str
 ) -> None:
     stubborn = ["sh", "-c", "trap '' TERM; sleep 600 & wait"]
     made = restarting.api.create_container(restarting.image, stubborn, name=tool)
     restarting.api.start(made["Id"])
+    before = restarting.api.inspect_container(tool)["State"]
     async with serve(catalogue=QUICK, DOCKER_HOST=restarting.url) as application:
         call = Calls(application)
         asked = asyncio.create_task(call.answer(tool, container_name=tool, timeout=40))
@@ -88,8 +90,47 @@ async def test_a_command_that_meets_a_restart_of_the_engine_gets_the_outcome_tha
         assert answer.error.applied == "unknown", answer.error.describe()
         assert call.status(answer) == "unknown"
         await asyncio.to_thread(restarting.start)
-        await eventually(lambda: call.status(answer) == status, 30)
-        await asyncio.wait_for(application.recovery.finish(), 40)
-        assert call.status(answer) == status
-        listed = await call("list-containers", all=True)
-    assert [each["state"] for each in listed["containers"] if each["name"] == tool] == ["exited"]
+        await asyncio.wait_for(application.recovery.finish(), 60)
+        after = restarting.api.inspect_container(tool)["State"]
+        started, ended = (before[each] != after[each] for each in ("StartedAt", "FinishedAt"))
+        assert ended or started
+        happened = not after["Running"] if tool == "stop-container" else started
+        assert call.status(answer) == ("success" if happened else "unknown"), (after, call.outcome(answer))
+
+
+class AtRestart(list[str]):
+    """Does something when the engine is asked for a restart, before the answer."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self._act = act
+
+    def append(self, request: str) -> None:
+        super().append(request)
+        if "/restart" in request:
+            self._act()
+
+
+@pytest.mark.parametrize(("ends", "applied"), [(True, "partial"), (False, "none")])
+async def test_a_restart_that_the_engine_says_has_failed_is_told_by_what_it_left(
+    proxied: Calls, proxy: EngineProxy, engine: docker.APIClient, container: str, ends: bool, applied: str
+) -> None:
+    proxy.reply("POST .*/restart", 500, f"Cannot restart container {container}: failed to update store")
+    proxy.requests = AtRestart(lambda: engine.stop(container, timeout=0) if ends else None)
+    answer = await proxied.answer("restart-container", container_name=container, timeout=0)
+    assert answer.error is not None
+    assert "failed to update store" in answer.error.message
+    assert (proxied.status(answer), proxied.outcome(answer)["applied"]) == ("failed", applied)
+
+
+async def test_a_restart_that_has_failed_and_cannot_be_looked_at_is_unknown_until_it_can(
+    proxied: Calls, proxy: EngineProxy, container: str
+) -> None:
+    await proxied("system-info")
+    proxy.reply("POST .*/restart", 500, "shutting down")
+    proxy.requests = AtRestart(proxy.refuse)
+    answer = await proxied.answer("restart-container", container_name=container, timeout=0)
+    assert proxied.status(answer) == "unknown"
+    proxy.listen()
+    await eventually(lambda: proxied.status(answer) == "failed")
+    assert proxied.outcome(answer)["applied"] == "none"
