@@ -333,7 +333,7 @@ class Application:
 
         Returns whether everything ended in good order; if not, the next start settles the rest.
         """
-        self.recovery.stop()
+        await self.recovery.stop()
         for task in self._background:
             task.cancel()
         unfinished = await self.dispatcher.close(self.settings.DOCKER_MCP_SHUTDOWN_GRACE_S)

@@ -18,6 +18,7 @@ from server.workers import Workers
 _LOOK_EVERY_S: Final = 1.0
 _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 30.0
+_LAST_ANSWER_S: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Recovery:
         self._interval_s = interval_s
         self._loops: list[asyncio.Task[None]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._asked: set[asyncio.Task[Any]] = set()
         self._looked = asyncio.Event()
         self._left_open: set[str] = set()
         """What this process has looked at already and could not settle."""
@@ -69,10 +71,12 @@ class Recovery:
         while self._tasks:
             await asyncio.gather(*self._tasks.values())
 
-    def stop(self) -> None:
-        """Leave what is not settled to the next process."""
+    async def stop(self) -> None:
+        """Leave what is not settled to the next process; what is being asked just now is answered, or soon given up."""
         for task in (*self._loops, *self._tasks.values()):
             task.cancel()
+        if self._asked:
+            await asyncio.wait(self._asked, timeout=_LAST_ANSWER_S)
 
     def _spawn(self, command_id: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -93,7 +97,7 @@ class Recovery:
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                await self._workers.run(self._executors.hold_on)
+                await self._ask(self._executors.hold_on)
             except LogUnavailableError as error:
                 logger.warning("this server may seem dead to others: %s", error.describe())
 
@@ -155,8 +159,19 @@ class Recovery:
         delay = _FIRST_RETRY_S
         while True:
             try:
-                return await self._workers.run(question)
+                return await self._ask(question)
             except (LogUnavailableError, EngineError, ConfigurationError) as error:
                 logger.warning("recovery waits %.0f s: %s", delay, error.describe())
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LONGEST_RETRY_S)
+
+    async def _ask(self, question: Callable[[], Any]) -> Any:
+        asked = asyncio.create_task(self._workers.run(question))
+        self._asked.add(asked)
+        asked.add_done_callback(self._answered)
+        return await asyncio.shield(asked)
+
+    def _answered(self, asked: asyncio.Task[Any]) -> None:
+        self._asked.discard(asked)
+        if not asked.cancelled():
+            asked.exception()  # nobody hears it if the one who asked was stopped

@@ -24,14 +24,15 @@ class PostgresExecutors:
         self._lock = threading.Lock()
 
     def hold(self, executor: str) -> None:
-        self._executor = executor
         with self._lock:
+            self._executor = executor
             if not self._still_held():
                 self._take(executor)
 
     def hold_on(self) -> None:
-        if self._executor:
-            self.hold(self._executor)
+        with self._lock:  # whoever has released it in the meantime does not get it back
+            if self._executor and not self._still_held():
+                self._take(self._executor)
 
     def fence(self) -> Held:
         held_by = self._connection
@@ -52,7 +53,7 @@ class PostgresExecutors:
                 self._connection.execute("SELECT 1")
                 return True
         except psycopg.Error:
-            self.release()
+            self._drop()
         return False
 
     def _take(self, executor: str) -> None:
@@ -75,6 +76,11 @@ class PostgresExecutors:
             raise LogUnavailableError("the database did not say which servers are alive") from error
 
     def release(self) -> None:
+        with self._lock:
+            self._executor = None
+            self._drop()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None

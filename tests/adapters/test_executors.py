@@ -102,3 +102,12 @@ def test_a_lock_that_was_lost_with_the_server_is_taken_again(own_postgres: Postg
     executors.hold("mine")
     assert executors_of(location).is_alive("mine")
     executors.release()
+
+
+@pytest.mark.postgres
+def test_a_released_lock_is_not_taken_again_by_who_looks_after_it(postgres_location: Location) -> None:
+    executors = executors_of(postgres_location)
+    executors.hold("mine")
+    executors.release()
+    executors.hold_on()
+    assert not executors_of(postgres_location).is_alive("mine")
