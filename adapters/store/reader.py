@@ -1,5 +1,6 @@
 """Questions to the log, on read-only connections."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -20,6 +21,7 @@ OPEN_COMMAND: Final = SQLModel.metadata.tables["open_command"]
 IDEMPOTENCY_KEY: Final = SQLModel.metadata.tables["idempotency_key"]
 DATA_KEY: Final = SQLModel.metadata.tables["data_key"]
 
+_CLOSE_S: Final = 2.0
 # Questions read an index in its order and stop when they have enough. PostgreSQL's estimates of how much that is go
 # wrong where a principal or object was busy long ago; then it would rather sort, or compile the question first.
 _NO_SORTS: Final = "-c enable_sort=off -c enable_incremental_sort=off -c jit=off"
@@ -37,6 +39,9 @@ class Reader:
             connect_args = {"connect_timeout": max(1, int(timeout_s)), "options": parameters}
             options = {"connect_args": connect_args, "pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
         self._engine = create_engine(location.sqlalchemy_url(read_only=True), **options)
+        self._changed = threading.Condition()
+        self._asking = 0
+        self._closed = False
         if location.is_sqlite:
             # The driver by itself begins no transaction for questions, so that each would see another state.
             event.listen(self._engine, "connect", _without_transactions_of_the_driver)
@@ -75,13 +80,25 @@ class Reader:
         Raises:
             LogUnavailableError: if the database does not answer.
         """
+        with self._changed:
+            self._asking += 1
         try:
             with self._engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise LogUnavailableError("the event log cannot be read") from error
+        finally:
+            with self._changed:
+                self._asking -= 1
+                self._changed.notify_all()
+            if self._closed:  # a late question keeps no connection
+                self._engine.dispose()
 
     def close(self) -> None:
+        """Close the connections, now and after every later question; those in use are waited for, a little."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._asking, _CLOSE_S)
         self._engine.dispose()
 
 
