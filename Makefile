@@ -1,7 +1,8 @@
 PYTHON ?= python3
+MINUTES ?= 3
 BIN := .venv/bin
 
-.PHONY: run test check benchmark docs format lock
+.PHONY: run test check benchmark torture docs format lock
 
 run: .venv/runtime  ## set up, then serve over HTTP and print what to paste into a client
 	scripts/engine.sh
@@ -25,6 +26,12 @@ benchmark: .venv/development  ## print the speed table, each figure beside its f
 	scripts/engine.sh
 	scripts/compose.sh
 	$(BIN)/python -m tests.benchmarks
+
+torture: .venv/development  ## kill, pause and break servers for MINUTES on each database, then compare what is left
+	scripts/test-parts.sh
+	scripts/engine.sh
+	scripts/compose.sh
+	$(BIN)/python -m tests.torture --minutes $(MINUTES)
 
 docs: .venv/development  ## write the reference pages from the declarations
 	$(BIN)/python -m server.reference

@@ -52,6 +52,10 @@ class EventStore(Protocol):
         """Return the commands without a final status, oldest first."""
         ...
 
+    def running(self) -> list[RecordedEvent]:
+        """Return the ``execution.started`` of each command that has started and has no outcome, in no order."""
+        ...
+
     def command_of_key(self, principal: str, key: str) -> str | None:
         """Return the id of the command that a principal's idempotency key belongs to, None if it belongs to none."""
         ...

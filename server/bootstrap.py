@@ -56,6 +56,7 @@ from server.recovery import Recovery
 from server.repeats import Repeats
 from server.settings import TOOLSETS, Settings
 from server.settling import Settler
+from server.unsettled import Unsettled
 from server.user_changes import AUTH_STREAM, recorder
 from server.version import VERSION
 from server.workers import Workers
@@ -236,7 +237,12 @@ class Application:
         self.recovery = Recovery(
             self.settler, self.store, self.journal, self.store.executors, self._log_workers, new_id, self._go_on
         )
-        self.locks = ObjectLocks(self.store.object_locks, self.store.executors.is_alone, self._lock_workers)
+        self.locks = ObjectLocks(
+            self.store.object_locks,
+            self.store.executors.is_alone,
+            Unsettled(self.store.running, catalogue, self._log_workers).wait,
+            self._lock_workers,
+        )
         projector = Projector(
             self._ports(more_ports or {}),
             lambda: self.docker.observer,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -19,18 +19,26 @@ class ObjectLocks:
     """Held from the last look at the objects until the outcome is recorded."""
 
     def __init__(
-        self, shared: SharedLocks, is_alone: Callable[[], bool], workers: Workers, limit_s: float = _LONGEST_WAIT_S
+        self,
+        shared: SharedLocks,
+        is_alone: Callable[[], bool],
+        wait_for_unsettled: Callable[[set[str], set[str]], Awaitable[None]],
+        workers: Workers,
+        limit_s: float = _LONGEST_WAIT_S,
     ) -> None:
         """Take what is needed.
 
         Args:
             shared: the locks that other processes respect.
             is_alone: tells whether no other process may be at work on the log.
+            wait_for_unsettled: returns when no command of a process that died is still open: none on one
+                of these objects, and none of these ids.
             workers: threads to ask for locks.
             limit_s: seconds that a command may wait for those of other processes.
         """
         self._own = KeyedLocks()
         self.is_alone = is_alone
+        self._wait_for_unsettled = wait_for_unsettled
         self.turns = 0
         """How many commands of this process, or before those of this process, have had their turn."""
         self.shared = shared
@@ -46,8 +54,8 @@ class ObjectLocks:
         return self.turns != since or not self.is_alone()
 
     @asynccontextmanager
-    async def hold(self, keys: set[str]) -> AsyncIterator[None]:
-        """Hold the locks of all ``keys``.
+    async def hold(self, keys: set[str], makers: frozenset[str] = frozenset()) -> AsyncIterator[None]:
+        """Hold the locks of all ``keys``; ``makers`` are the commands that made the objects, as their labels say.
 
         Raises:
             LogUnavailableError: the locks cannot be had; nothing was done.
@@ -59,6 +67,7 @@ class ObjectLocks:
                 return
             release = await self._take(sorted(keys))
             try:
+                await self._wait_for_unsettled(keys, set(makers))
                 yield
             finally:
                 self.turns += 1

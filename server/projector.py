@@ -11,6 +11,7 @@ from typing import Final
 
 from domain.canonical import JSON
 from domain.catalogue.approvals import Deferred
+from domain.catalogue.fields import COMMAND_LABEL
 from domain.catalogue.tool import Effect, Plan
 from domain.chain import timestamp
 from domain.errors import (
@@ -217,13 +218,20 @@ class Projector:
         self, job: Job, pinned: tuple[ObjectState, ...], used: tuple[ObjectState, ...], before: int
     ) -> Answer:
         keys = self._keys(job, pinned)
-        async with self._locks.hold(keys):
+        async with self._locks.hold(keys, _makers(pinned)):
             if job.cancel_requested:
                 return await self._cancel(job, (), None, CancelledCallError())
+            unseen: DockerMcpError | None = None
             if keys and self._locks.others_had_turns(before):  # what was seen may be the state before their commands
-                pinned = await self._effects.look_again(job, pinned)
+                try:
+                    pinned = await self._effects.look_again(job, pinned)
+                except DockerMcpError as error:
+                    unseen = error
             if answer := await self._judged(job, pinned, used):
                 return answer
+            if unseen:
+                await self._start(job, ())
+                return await self._record(job, Happened(error=unseen))
             await self._start(job, pinned)
             return await self._apply(job, pinned)
 
@@ -328,6 +336,11 @@ class Projector:
             not_after_ms=self._clock() + (job.tool.limit_s + settle_s) * 1000,
             settle_s=settle_s,
         )
+
+
+def _makers(pinned: Sequence[ObjectState]) -> frozenset[str]:
+    """Return the ids of the commands that made the objects: what such a command does is not over while it is open."""
+    return frozenset(state.labels[COMMAND_LABEL] for state in pinned if COMMAND_LABEL in state.labels)
 
 
 def _not_done(job: Job, error: DockerMcpError) -> Event:

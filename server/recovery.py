@@ -6,9 +6,11 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from domain import failpoints
 from domain.command_stream import CommandStream
 from domain.errors import ConcurrentAppendError, ConfigurationError, EngineError, LogUnavailableError
 from domain.events import CommandApproved, RecordedEvent
+from domain.failpoints import Failpoint
 from domain.lifecycle import Status
 from domain.ports import EventStore, Executors, NewId, OpenCommand
 from server.journal import Journal
@@ -131,6 +133,7 @@ class Recovery:
             self._left_open.add(command_id)
             self._go_on(command_id)
             return
+        failpoints.reach(Failpoint.BEFORE_SETTLING, events[0].tool or "")
         await asyncio.sleep(self._settler.wait_s(events))
         ending = (await self._patiently(lambda: self._settler.settle(events))).ending
         if ending.type == stream.last_type:
@@ -138,6 +141,7 @@ class Recovery:
             return
         if await self._is_back(executor, 0):
             return
+        failpoints.reach(Failpoint.SETTLING, ending.type)
         logger.info("settled command %s of a process that ended: %s", command_id, ending.type)
         try:
             await self._journal.append_outcome(stream.add(ending))

@@ -119,12 +119,20 @@ class Repeats:
         began, watch = time.monotonic(), self._watch()
         while True:
             mark = watch.mark()
-            events = self._store.read_stream(command_id)
+            events = self._read(command_id)
             left = limit_s - (time.monotonic() - began)
             given_up = job.cancel_requested or self._journal.health.closing
-            if events[-1].status in (*FINAL, Status.DEFERRED, Status.UNKNOWN) or left <= 0 or given_up:
+            ended = events and events[-1].status in (*FINAL, Status.DEFERRED, Status.UNKNOWN)
+            if ended or left <= 0 or given_up:
                 return _answer(command_id, events)
             watch.wait(mark, left)
+
+    def _read(self, command_id: str) -> Sequence[RecordedEvent]:
+        """Return what the log holds of a command, nothing while it cannot be read: who waits looks again."""
+        try:
+            return self._store.read_stream(command_id)
+        except LogUnavailableError:
+            return ()
 
 
 def without_key(received: CommandReceived) -> CommandReceived:
@@ -133,13 +141,13 @@ def without_key(received: CommandReceived) -> CommandReceived:
 
 
 def _answer(command_id: str, events: Sequence[RecordedEvent]) -> Answer:
-    last = events[-1]
-    event = decode(last.type, last.data)
+    last = events[-1] if events else None
+    event = decode(last.type, last.data) if last else None
     match event:
         case CommandSucceeded(result=dict(result)):
             return Answer(command_id, RecordedResult(recorded=result))
         case CommandSucceeded() | CommandDeferred():
-            told: dict[str, JSON] = {"command_id": command_id, "status": last.status, "summary": event.summary}
+            told: dict[str, JSON] = {"command_id": command_id, "status": event.status, "summary": event.summary}
             return Answer(command_id, RecordedResult(recorded=told))
         case CommandFailed() | CommandRejected():
             hint = event.hint if isinstance(event, CommandFailed) else None
@@ -149,6 +157,6 @@ def _answer(command_id: str, events: Sequence[RecordedEvent]) -> Answer:
         case CommandCancelled():
             return Answer(command_id, error=CancelledCallError(event.reason))
         case _:
-            status = last.status or "authorized"
+            status = (last.status or "authorized") if last else "the log cannot be read"
             message = f"the outcome of command {command_id} is open: {status}"
             return Answer(command_id, error=DockerMcpError(message, code="outcome_open", hint=_STILL_OPEN))

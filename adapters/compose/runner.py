@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from adapters.compose.plugin import find_plugin
+from domain import failpoints
 from domain.errors import ConfigurationError, EngineError, EngineInterruptedError, ShuttingDownError
+from domain.failpoints import Failpoint
 
 _MOST_OUTPUT: Final = 8 * 1024 * 1024
 _MOST_ERRORS: Final = 256 * 1024
@@ -100,6 +102,8 @@ class ComposeRunner:
         if with_engine:  # a file may read the environment that it is rendered in, so there are no paths in that
             environment |= {**self._engine_environment, "DOCKER_CONFIG": str(self._made("config"))}
         command = [*_dies_with_us(), str(self._found()[0]), "--ansi", "never", "--progress", "plain", *arguments]
+        said = " ".join(arguments)
+        failpoints.reach(Failpoint.BEFORE_COMPOSE, said)
         process = self._start(command, environment)
         reader = _Reader(process, on_line)
         late = threading.Event()
@@ -110,6 +114,7 @@ class ComposeRunner:
                 _limit(process, limit_s)
             with suppress(BrokenPipeError), process.stdin as pipe:  # type: ignore[union-attr]
                 pipe.write(stdin)
+            failpoints.reach(Failpoint.IN_COMPOSE, said)
             code = process.wait()
             reader.finish(_DRAIN_S)
         finally:
@@ -118,6 +123,7 @@ class ComposeRunner:
                 _kill(process)
             with self._lock:
                 self._running.discard(process)
+        failpoints.reach(Failpoint.AFTER_COMPOSE, said)
         if self._closed:
             raise EngineInterruptedError("the server stopped while Compose was at work")
         if reader.overflow:

@@ -11,8 +11,10 @@ from docker.utils import kwargs_from_env, parse_host
 
 from adapters.docker.describe import container_state
 from adapters.docker.errors import TLS_HINT, explained
+from domain import failpoints
 from domain.catalogue.fields import COMMAND_LABEL
 from domain.errors import ConfigurationError, NotFoundError
+from domain.failpoints import Failpoint
 from domain.objects import Kind, ObjectRef, ObjectState
 
 _CHUNK: Final = 64 * 1024
@@ -25,6 +27,14 @@ class EngineClient(APIClient):
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Verify with the file of DOCKER_CERT_PATH, which REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE would replace."""
         return super().merge_environment_settings(url, proxies, stream, self.verify if verify is None else verify, cert)
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request: the one way that all of them take."""
+        asked = f"{request.method} {request.path_url}"
+        failpoints.reach(Failpoint.BEFORE_REQUEST, asked)
+        response = super().send(request, **options)
+        failpoints.reach(Failpoint.AFTER_REQUEST, asked)
+        return response
 
     def _result(self, response: requests.Response, json: bool = False, binary: bool = False) -> Any:
         if not json:

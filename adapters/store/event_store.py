@@ -69,6 +69,9 @@ class SqlEventStore:
     def open_commands(self) -> list[OpenCommand]:
         return self.reader.open_commands()
 
+    def running(self) -> list[RecordedEvent]:
+        return self.reader.running()
+
     def command_of_key(self, principal: str, key: str) -> str | None:
         return self.reader.command_of_key(principal, key)
 

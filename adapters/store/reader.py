@@ -13,6 +13,7 @@ from adapters.store import tables  # noqa: F401 (declares the tables)
 from adapters.store.location import Location
 from domain.errors import LogUnavailableError
 from domain.events import RecordedEvent
+from domain.lifecycle import Status
 from domain.ports import OpenCommand
 from domain.secrets import DataKey
 
@@ -58,6 +59,11 @@ class Reader:
     def open_commands(self) -> list[OpenCommand]:
         rows = self.rows(select(OPEN_COMMAND).order_by(OPEN_COMMAND.c.position))
         return [OpenCommand(**row._mapping) for row in rows]
+
+    def running(self) -> list[RecordedEvent]:
+        begun = EVENT.join(OPEN_COMMAND, EVENT.c.stream == OPEN_COMMAND.c.command_id)
+        where = (OPEN_COMMAND.c.status == Status.RUNNING, EVENT.c.status == Status.RUNNING)
+        return [RecordedEvent(**row._mapping) for row in self.rows(select(EVENT).select_from(begun).where(*where))]
 
     def data_key(self, command_id: str) -> DataKey | None:
         rows = self.rows(select(DATA_KEY).where(DATA_KEY.c.command_id == command_id))

@@ -22,6 +22,7 @@ from adapters.store.session import (
     SessionLostError,
     rotated_to,
 )
+from domain import failpoints
 from domain.chain import seal_event
 from domain.errors import (
     ConcurrentAppendError,
@@ -32,6 +33,7 @@ from domain.errors import (
     SealingKeyRotatedError,
 )
 from domain.events import NewEvent, RecordedEvent
+from domain.failpoints import Failpoint
 from domain.ports import Clock
 from domain.projections.idempotency_keys import claims
 from domain.projections.open_commands import standings
@@ -135,12 +137,16 @@ class GroupCommitWriter:
                 append.future.set_result(events)
 
     def _commit(self, batch: list[_Append]) -> list[Recorded]:
+        types = " ".join(event.type for append in batch for event in append.events)
+        failpoints.reach(Failpoint.BEFORE_APPEND, types)
         session, head = self._begun()
         try:
+            failpoints.reach(Failpoint.IN_APPEND, types)
             _check_sealing_key(session, batch)
             recorded = self._seal(batch, head, session)
             changes = self._changes(batch, recorded)
             session.commit(changes)
+            failpoints.reach(Failpoint.AFTER_COMMIT, types)
         except SessionLostError:
             self._drop_session()
             raise

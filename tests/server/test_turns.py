@@ -11,6 +11,7 @@ from adapters.store.location import Location
 from domain.principal import Principal
 from tests.conftest import Serve, caller, write_rules
 from tests.engine_proxy import EngineProxy, Fault
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
 
@@ -114,3 +115,22 @@ async def test_who_waits_too_long_for_another_server_is_told_so_and_nothing_is_d
         proxy.heal()
         assert (await holds).error is None
         assert (await two.dispatcher.dispatch("stop-container", stop, caller(two))).error is None
+
+
+async def test_a_command_whose_turn_comes_when_the_engine_is_gone_fails_on_record(
+    serve: Serve, proxy: EngineProxy, image: str, name: Callable[[str], str], engine: docker.APIClient
+) -> None:
+    engine.start(engine.create_container(image, ["sh", "-c", "trap '' TERM; sleep 60 & wait"], name=name("slow"))["Id"])
+    slow = {"container_name": name("slow"), "timeout": 4}
+    async with serve(DOCKER_HOST=proxy.url) as server:
+        first = asyncio.create_task(server.dispatcher.dispatch("stop-container", slow, caller(server)))
+        await until(lambda: any("/stop" in request for request in proxy.requests))
+        second = asyncio.create_task(server.dispatcher.dispatch("restart-container", slow, caller(server)))
+        await until(lambda: sum(f"/{name('slow')}/json" in request for request in proxy.requests) == 2)  # both looked
+        proxy.refuse()
+        await first
+        answer = await second
+        events = server.store.read_stream(answer.command_id)
+    assert answer.error is not None
+    assert answer.error.code == "engine_unreachable"
+    assert (events[-1].type, events[-1].payload()["applied"]) == ("command.failed", "none")
