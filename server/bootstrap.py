@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uuid_utils
@@ -17,11 +15,10 @@ import uuid_utils
 from adapters.auth_store import AuthStore, load_auth_secret
 from adapters.checkpoint_copies import copies_to
 from adapters.identity import local_principal
-from adapters.key_file import key_file, take_over
-from adapters.sealing import KEY_LOST_FOR_GOOD, AesSealer, decode_key, load_sealing_key
+from adapters.sealing import AesSealer
 from adapters.store.deferred import command_state
 from adapters.store.disk import DiskReserve
-from adapters.store.event_store import SqlEventStore, newest_key_id
+from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
 from adapters.store.log_watch import LogWatch
 from adapters.store.snapshot import open_snapshot
@@ -36,20 +33,21 @@ from domain.catalogue.networks import Networks
 from domain.catalogue.stacks import Stacks
 from domain.catalogue.system import Images, System
 from domain.catalogue.tool import Catalogue
-from domain.errors import DockerMcpError, LogUnavailableError, SealingKeyError
+from domain.errors import DockerMcpError, LogUnavailableError
 from domain.events import Event, NewEvent, PolicyLoaded, ServerStarted, ServerStopped, event_of
-from domain.objects import ObjectState
-from domain.policy import Host, Narrowing, Policy
-from domain.ports import Observer
+from domain.policy import Narrowing, Policy
 from domain.principal import ANONYMOUS, SYSTEM, Principal
 from server.approvals import ApprovalDesk
 from server.approved import ApprovedCommands
 from server.authentication import Authenticator
 from server.callers import Callers
 from server.dispatcher import Dispatcher
+from server.docker_adapters import DockerAdapters
 from server.effect import Bound
 from server.flood import Refusals
+from server.host import host_of
 from server.journal import Journal
+from server.keys import sealer_of, signing_key_of
 from server.object_locks import ObjectLocks
 from server.projector import Projector
 from server.recovery import Recovery
@@ -62,20 +60,8 @@ from server.version import VERSION
 from server.workers import Workers
 
 if TYPE_CHECKING:
-    from adapters.signing import SigningKey
     from adapters.store.audit_trail import SqlAuditTrail
 
-_BESIDE_THE_LOG: Final = (
-    "",
-    "-wal",
-    "-shm",
-    "-journal",
-    ".key",
-    ".signing-key",
-    ".auth-secret",
-    ".executors",
-    ".locks",
-)
 _LOG_WORKERS: Final = 4
 _WATCH_STOP_S: Final = 3.0
 _TRAIL_WORKERS: Final = 64
@@ -92,79 +78,6 @@ def new_id() -> str:
 def now_ms() -> int:
     """Return milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
-
-
-class DockerAdapters:
-    """The adapters of one engine. Docker's client is imported when the first of them is needed."""
-
-    def __init__(
-        self, settings: Settings, recorded_stacks: Callable[[], Any], command: Callable[[str], ObjectState]
-    ) -> None:
-        self._settings = settings
-        self._recorded_stacks = recorded_stacks
-        self._command = command
-
-    @cached_property
-    def engine(self) -> Any:
-        from adapters.docker.engine import Engine
-
-        settings = self._settings
-        return Engine(
-            settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, settings.DOCKER_MCP_ENGINE_WORKERS
-        )
-
-    def close(self) -> None:
-        """End what still runs, and close the connections to the engine, if there are any."""
-        if "compose" in self.__dict__:
-            self.compose.close()
-        if "engine" in self.__dict__:
-            self.engine.close()
-
-    @cached_property
-    def observer(self) -> Observer:
-        from adapters.compose.observe import observe_stack
-        from adapters.docker.engine import EngineObserver
-
-        return EngineObserver(self.engine, observe_stack, self._command)
-
-    @cached_property
-    def images(self) -> Any:
-        from adapters.docker.images import DockerImages
-
-        return DockerImages(self.engine)
-
-    @cached_property
-    def containers(self) -> Any:
-        from adapters.docker.containers import DockerContainers
-
-        return DockerContainers(self.engine, self.images)
-
-    @cached_property
-    def networks(self) -> Any:
-        from adapters.docker.networks import DockerNetworks
-
-        return DockerNetworks(self.engine)
-
-    @cached_property
-    def compose(self) -> Any:
-        from adapters.compose.runner import ComposeRunner
-
-        settings = self._settings
-        return ComposeRunner(settings.DOCKER_MCP_COMPOSE, settings.docker_environment, settings.state_dir / "stacks")
-
-    @cached_property
-    def stacks(self) -> Any:
-        from adapters.compose.stacks import ComposeStacks
-
-        return ComposeStacks(
-            self.engine, self.images, self.compose, self._recorded_stacks(), self._settings.compose_roots
-        )
-
-    @cached_property
-    def system(self) -> Any:
-        from adapters.docker.images import DockerSystem
-
-        return DockerSystem(self.engine)
 
 
 class Application:
@@ -470,38 +383,6 @@ class Application:
         return event_of(SYSTEM, event, self._own_stream, new_id())
 
 
-def host_of(settings: Settings, location: Location) -> Host:
-    """Return what host safety has to know: whether paths are ours to resolve, and which are closed to everybody."""
-    engine = settings.DOCKER_HOST or ""
-    own = [
-        settings.state_dir,
-        settings.config_dir,
-        settings.auth_file,
-        settings.auth_file.resolve(),
-        Path(".env").resolve(),
-    ]
-    named = (os.environ.get("DOCKER_MCP_ENV_FILE"), settings.DOCKER_CERT_PATH)
-    own += [
-        Path(path).absolute() for path in (*named, settings.DOCKER_MCP_TLS_CERT, settings.DOCKER_MCP_TLS_KEY) if path
-    ]
-    own += [Path(f"{location.path}{suffix}") for suffix in _BESIDE_THE_LOG if location.path]
-    own += location.path.parent.glob(f"{location.path.name}.until-*") if location.path else []
-    own += [Path(engine.removeprefix("unix://"))] if engine.startswith("unix://") else []
-    is_ours = not engine or engine.startswith("unix://")
-    return Host(os.path.realpath if is_ours else None, tuple(str(path) for path in own))
-
-
-def signing_key_of(settings: Settings, location: Location, *, may_create: bool = True) -> "SigningKey | None":
-    """Return the key that signs checkpoints of a log; makes that of a SQLite log if there is none and it may.
-
-    Raises:
-        ConfigurationError: if it is malformed or cannot be kept.
-    """
-    from adapters.signing import load_signing_key, signing_key_file
-
-    return load_signing_key(settings.signing_key, signing_key_file(location), may_create=may_create)
-
-
 def _complain(appended: "Future[Any]") -> None:
     if not appended.cancelled() and (error := appended.exception()):
         logger.error("an event of authentication could not be recorded: %s", error)
@@ -509,27 +390,3 @@ def _complain(appended: "Future[Any]") -> None:
 
 def _itself(adapter: Any) -> Any:
     return adapter
-
-
-def sealer_of(settings: Settings, location: Location) -> AesSealer:
-    """Return the sealer for a log, with the key that belongs to it; makes the key of a new SQLite log.
-
-    Raises:
-        SealingKeyError: if the key is missing or not the log's.
-        ConfigurationError: if it is malformed or cannot be kept.
-    """
-    sealed_with = newest_key_id(location)
-    file = key_file(location)
-    if file and sealed_with and not settings.sealing_key:
-        take_over(file, sealed_with)  # the log has gone over to it, but the rotation was interrupted
-    sealer = AesSealer(load_sealing_key(settings.sealing_key, file, may_create=sealed_with is None))
-    if sealed_with in (None, sealer.key_id):
-        return sealer
-    if settings.new_sealing_key:
-        new = AesSealer(decode_key(settings.new_sealing_key, "DOCKER_MCP_NEW_SEALING_KEY"))
-        if new.key_id == sealed_with:
-            return new
-    raise SealingKeyError(
-        f"the log was sealed with key {sealed_with}, this is key {sealer.key_id}",
-        hint=f"give the server the key that the log was sealed with; {KEY_LOST_FOR_GOOD}",
-    )

@@ -8,8 +8,8 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Text, select
 
 from adapters.store.audit_walk import Filters, Walk, Window, asked, first_at, unsettled
+from adapters.store.commit_watch import CommitWatch
 from adapters.store.reader import EVENT, Reader
-from adapters.store.watch import LogWatch
 from domain.canonical import JSON
 from domain.catalogue.audit import (
     MOST_ENTRIES_SCANNED,
@@ -68,7 +68,7 @@ class SqlAuditTrail:
     def __init__(
         self,
         reader: Reader,
-        watch: LogWatch,
+        watch: CommitWatch,
         tools_with: ToolsWith,
         closing: Callable[[], bool] = lambda: False,
         scan: int = MOST_ENTRIES_SCANNED,

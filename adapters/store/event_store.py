@@ -23,9 +23,9 @@ from domain.secrets import DataKey
 _KEY_QUESTION_TIMEOUT_S: Final = 5.0
 
 if TYPE_CHECKING:
+    from adapters.store.commit_watch import CommitWatch
     from adapters.store.postgres import PostgresSession
     from adapters.store.reader import Reader
-    from adapters.store.watch import LogWatch
 
 
 class SqlEventStore:
@@ -86,11 +86,11 @@ class SqlEventStore:
         return Reader(self.location, self._timeout_s)
 
     @cached_property
-    def watch(self) -> "LogWatch":
+    def watch(self) -> "CommitWatch":
         """Tells those who wait that the log has grown."""
-        from adapters.store.watch import LogWatch
+        from adapters.store.commit_watch import CommitWatch
 
-        return LogWatch(self.location, self._timeout_s)
+        return CommitWatch(self.location, self._timeout_s)
 
     def close(self) -> None:
         """Write what is queued, then close every connection."""

@@ -20,8 +20,9 @@ def archive(
     from adapters.store.archive import archive as write_archive
     from adapters.store.event_store import SqlEventStore
     from adapters.store.snapshot import open_snapshot
-    from server.bootstrap import new_id, now_ms, signing_key_of
+    from server.bootstrap import new_id, now_ms
     from server.cli.local import local_admin, own_event
+    from server.keys import signing_key_of
 
     settings = load_settings()
     before_ms = _milliseconds(before)
@@ -48,7 +49,7 @@ def load_archive(
     """Make a log of its own of archived segments, for every command that reads one."""
     from adapters.signing import load_public_keys
     from adapters.store.archive import load_segments
-    from server.bootstrap import signing_key_of
+    from server.keys import signing_key_of
 
     settings = load_settings()
     own = signing_key_of(settings, Location.parse(settings.database_url), may_create=False)

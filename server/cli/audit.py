@@ -13,9 +13,10 @@ from adapters.store.location import Location
 from domain.catalogue.audit import AuditQuery
 from domain.catalogue.tool import Run, Surface
 from domain.errors import SealingKeyError
-from server.bootstrap import Application, sealer_of
+from server.bootstrap import Application
 from server.call import Answer, Caller
 from server.cli.audit_forms import Form, json_text, page_text, row_lines, story_text
+from server.keys import sealer_of
 from server.settings import Settings
 
 _PROMPT: Final = "audit-logs"

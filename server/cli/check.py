@@ -2,7 +2,8 @@
 
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
-from server.bootstrap import new_id, now_ms, sealer_of
+from server.bootstrap import new_id, now_ms
+from server.keys import sealer_of
 from server.settings import Settings
 
 

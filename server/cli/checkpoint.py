@@ -22,7 +22,7 @@ def checkpoint(context: typer.Context) -> None:
 @app.command()
 def key() -> None:
     """Print the public key (PEM) that checks the signatures, for whoever verifies the log elsewhere."""
-    from server.bootstrap import signing_key_of
+    from server.keys import signing_key_of
 
     settings = load_settings()
     found = signing_key_of(settings, Location.parse(settings.database_url))
@@ -42,8 +42,9 @@ def sign_now(settings: Settings) -> str:
     from adapters.store.event_store import SqlEventStore
     from adapters.store.snapshot import last_of, open_snapshot
     from domain.checkpoints import STREAM
-    from server.bootstrap import new_id, now_ms, signing_key_of
+    from server.bootstrap import new_id, now_ms
     from server.cli.local import local_admin
+    from server.keys import signing_key_of
 
     principal = local_admin(settings)
     location, timeout_s = Location.parse(settings.database_url), settings.DOCKER_MCP_APPEND_TIMEOUT_S

@@ -15,8 +15,8 @@ from adapters.docker.engine import Engine
 from adapters.store.disk import DiskReserve
 from adapters.store.location import Location
 from domain.errors import ConfigurationError, DockerMcpError, LowDiskError
-from server.bootstrap import sealer_of, signing_key_of
 from server.cli.check import check_store
+from server.keys import sealer_of, signing_key_of
 from server.settings import Settings
 
 _DEFAULT_SOCKET: Final = "unix:///var/run/docker.sock"

@@ -19,9 +19,10 @@ from adapters.store.session import SEALING_KEY_STREAM
 from domain.errors import ConfigurationError, InvalidArgumentsError, SealingKeyError
 from domain.events import SealingKeyRotated
 from domain.secrets import DataKey
-from server.bootstrap import now_ms, sealer_of
+from server.bootstrap import now_ms
 from server.cli.check import check_store
 from server.cli.local import local_admin, own_event, wiped
+from server.keys import sealer_of
 from server.settings import Settings
 
 _NEW: Final = "DOCKER_MCP_NEW_SEALING_KEY"

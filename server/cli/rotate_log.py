@@ -75,7 +75,8 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
     from adapters.store.rotation import LogInUseError, check_settled, check_unused
     from adapters.store.snapshot import hash_at, newest, open_snapshot
     from adapters.store.verification import verify_log
-    from server.bootstrap import new_id, now_ms, signing_key_of
+    from server.bootstrap import new_id, now_ms
+    from server.keys import signing_key_of
 
     timeout_s, executor = settings.DOCKER_MCP_APPEND_TIMEOUT_S, new_id()
     store = SqlEventStore(location, now_ms, executor, timeout_s)

@@ -97,7 +97,7 @@ def read_checkpoints(file: Path) -> list[CheckpointSigned]:
 
 def _keys(settings: Settings, location: Location, files: Sequence[Path]) -> Keys:
     from adapters.signing import load_public_keys
-    from server.bootstrap import signing_key_of
+    from server.keys import signing_key_of
 
     try:
         own = signing_key_of(settings, location, may_create=False)

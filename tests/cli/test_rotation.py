@@ -12,7 +12,8 @@ from adapters.key_file import key_file
 from adapters.sealing import AesSealer
 from adapters.store.location import Location
 from domain.errors import SealingKeyRotatedError, UnsealError
-from server.bootstrap import new_id, sealer_of
+from server.bootstrap import new_id
+from server.keys import sealer_of
 from server.settings import Settings, load_settings
 from tests.cli.command import Variables, complaint, docker_mcp, environment, finding, log_at
 from tests.cli.keys import OTHER_KEY, Sealed, data_keys, events, files_with, opened, seal, sealer

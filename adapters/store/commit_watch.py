@@ -21,7 +21,7 @@ _LONGEST_S: Final = 1.0
 """After which a waiting caller looks for itself: a notification can be lost with its connection."""
 
 
-class LogWatch:
+class CommitWatch:
     """A thread that listens while somebody waits, and only then. Any thread may wait."""
 
     def __init__(self, location: Location, timeout_s: float) -> None:
