@@ -107,7 +107,7 @@ class Dispatcher:
             return await self._deny(job, received, decision, envelope.data_key)
         if _is_judged_late(job, decision) and not self._refusals.admits(caller.source):
             return await self._reject(command_id, tool_name, arguments, caller, TooManyRefusalsError())
-        task = self._run(self._carry_out_once(job, received, decision, envelope, policy))
+        task = self._run(job, self._carry_out_once(job, received, decision, envelope, policy))
         task.add_done_callback(lambda done: self._hold_against(job, done))
         try:
             return await asyncio.shield(task)
@@ -121,7 +121,7 @@ class Dispatcher:
 
     async def carry_out_approved(self, job: Job) -> Answer:
         """Carry out a recorded job that somebody has approved, if the rules still allow it. Takes part in the grace."""
-        return await asyncio.shield(self._run(self._carry_out_approved(job)))
+        return await asyncio.shield(self._run(job, self._carry_out_approved(job)))
 
     async def reject(self, name: str, arguments: object, caller: Caller, error: DockerMcpError) -> Answer:
         """Record a call that was refused before it got the form of a call."""
@@ -179,8 +179,16 @@ class Dispatcher:
             events.append(job.stream.add(decision_event(job, decision)))
         return await self._projector.run(job, events, data_key)
 
-    def _run(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
-        task = asyncio.create_task(work)
+    def _run(self, job: Job, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        async def to_an_end() -> Answer:
+            try:
+                return await work
+            except Exception as error:  # noqa: BLE001 (a command never stays open because of a mistake of ours)
+                problem = unexpected(error, f"command {job.command_id} ({job.tool.name})")
+                self._projector.give_up(job, problem)
+                return Answer(job.command_id, error=problem)
+
+        task = asyncio.create_task(to_an_end())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task

@@ -45,7 +45,7 @@ from server.journal import Journal
 from server.object_locks import ObjectLocks
 from server.outcome import MESSAGE_LIMIT, decision_event, outcome_event
 
-_NOT_BEGUN: Final = frozenset({"command.received", "command.planned", "command.authorized"})
+_NOT_BEGUN: Final = frozenset({"command.received", "command.planned", "command.approved", "command.authorized"})
 _LOST_RACE: Final = "another server has settled this command; get-command shows its outcome"
 
 
@@ -124,9 +124,7 @@ class Projector:
                 await self._record_before(job, events, data_key)
             return await self._run_on_targets(job)
         except (LogUnavailableError, ConcurrentAppendError) as error:
-            if job.recorded and job.recorded.last_type in _NOT_BEGUN:
-                ending = CommandCancelled(summary=job.summary, reason=error.message)
-                self._journal.settle([job.recorded.add(ending)])
+            self._cancel_unless_begun(job, error)
             return Answer(job.command_id, error=error)
 
     async def defer(
@@ -168,6 +166,16 @@ class Projector:
         expires_at = timestamp(deferred.expires_at_ms)
         told = Deferred(command_id=job.command_id, approvers=list(rule.approvers), expires_at=expires_at)
         return Answer(job.command_id, told)
+
+    def give_up(self, job: Job, error: DockerMcpError) -> None:
+        """See to it that a command ends in which something unforeseen went wrong: what began is settled by a look."""
+        self._cancel_unless_begun(job, error)
+        if job.recorded and job.recorded.last_type == ExecutionStarted.type:
+            self._on_unknown(job.command_id)
+
+    def _cancel_unless_begun(self, job: Job, error: DockerMcpError) -> None:
+        if job.recorded and job.recorded.last_type in _NOT_BEGUN:
+            self._journal.settle([job.recorded.add(CommandCancelled(summary=job.summary, reason=error.message))])
 
     async def _run_at_once(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Nothing has to be looked up first, so that one append holds all that precedes the effect."""
