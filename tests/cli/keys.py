@@ -60,9 +60,11 @@ def events(location: Location) -> list[RecordedEvent]:
 
 def files_with(text: str, location: Location, postgres: PostgresServer | None) -> list[Path]:
     """Return the files of the database that hold ``text``; of PostgreSQL those of its tables."""
+    directory = location.path and location.path.parent
     if postgres:
         with psycopg.connect(location.url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
-    directory = postgres.data / "base" if postgres else location.path and location.path.parent
+            row = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+        directory = postgres.data / "base" / str(row and row[0])
     assert directory
     return [file for file in directory.rglob("*") if file.is_file() and text.encode() in file.read_bytes()]

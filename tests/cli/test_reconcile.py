@@ -44,8 +44,8 @@ def left_open(log: SqlEventStore, tool: str, *events: Event, **arguments: Any) -
     return command.context.command_id
 
 
-def started(*pinned: Any) -> ExecutionStarted:
-    return ExecutionStarted(executor="no-such-process", pinned=pinned, not_after_ms=1, settle_s=0)
+def started(*pinned: Any, executor: str = "no-such-process") -> ExecutionStarted:
+    return ExecutionStarted(executor=executor, pinned=pinned, not_after_ms=1, settle_s=0)
 
 
 def findings(location: Location, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
@@ -189,10 +189,11 @@ def test_who_may_only_read_settles_nothing(sqlite_location: Location) -> None:
 
 
 def test_a_command_of_a_living_server_is_left_to_it(sqlite_location: Location) -> None:
-    with closing(SqlEventStore(sqlite_location, now_ms, new_id())) as log:
+    living = new_id()
+    with closing(SqlEventStore(sqlite_location, now_ms, living)) as log:
         log.check()
         command = stream()
-        log.append(life(RECEIVED, AUTHORIZED, started(), of=command)).result(WAIT_S)
+        log.append(life(RECEIVED, AUTHORIZED, started(executor=living), of=command)).result(WAIT_S)
         done = docker_mcp("reconcile", command.context.command_id, env=log_at(sqlite_location))
         assert complaint(done).startswith("docker-mcp: still_running: ")
         assert findings(sqlite_location) == []

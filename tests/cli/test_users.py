@@ -275,8 +275,12 @@ def test_http_servers_on_one_postgresql_have_to_be_given_the_same_secret(postgre
     assert "PostgreSQL needs MCP_AUTH_SECRET" in complaint(done)
 
 
-def test_a_folder_that_cannot_be_written_is_one_clear_line() -> None:
-    done = docker_mcp("user", "add", "alice", env={"DOCKER_MCP_AUTH_FILE": "/proc/auth.json"}, prefix=plain_user())
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    log = tmp_path / "anybody's"  # the change is recorded before it is made
+    log.mkdir()
+    log.chmod(0o777)
+    env = {"DOCKER_MCP_AUTH_FILE": "/proc/auth.json", "DOCKER_MCP_STATE_DIR": str(log)}
+    done = docker_mcp("user", "add", "alice", env=env, prefix=plain_user())
     assert done.returncode == 2
     assert "the auth file cannot be written: /proc/auth.json" in complaint(done)
 

@@ -27,6 +27,9 @@ WRONG = {
     "DOCKER_MCP_WAITING_LIMIT": (["", "0", "10001"], ["at least 1", "at most 10000"]),
     "DOCKER_MCP_REFUSALS_PER_MINUTE": (["", "0", "100001"], ["at least 1", "at most 100000"]),
     "DOCKER_MCP_DISK_RESERVE_MIB": (["", "-1", "1048577"], ["at least 0", "at most 1048576"]),
+    "DOCKER_MCP_CHECKPOINT_EVENTS": (["", "0", "1000001"], ["at least 1", "at most 1000000"]),
+    "DOCKER_MCP_CHECKPOINT_INTERVAL_S": (["", "0", "604801"], ["at least 1", "at most 604800"]),
+    "DOCKER_MCP_VERIFY_INTERVAL_S": (["", "0", "31536001"], ["at least 1", "at most 31536000"]),
     "DOCKER_MCP_SHUTDOWN_GRACE_S": (["", "-1", "301", "nan"], ["at least 0", "at most 300"]),
 }
 CASES = [(name, value, allowed) for name, (values, allowed) in WRONG.items() for value in values if value]
@@ -70,7 +73,8 @@ def test_a_wrong_value_is_answered_with_name_problem_and_allowed_values(
 
 def test_every_setting_with_limits_is_tried() -> None:
     free = {"DOCKER_MCP_DATABASE_URL", "DOCKER_MCP_STATE_DIR", "DOCKER_MCP_SEALING_KEY"}
-    free |= {"DOCKER_MCP_NEW_SEALING_KEY"}
+    free |= {"DOCKER_MCP_NEW_SEALING_KEY", "DOCKER_MCP_NEW_DATABASE_URL", "DOCKER_MCP_SIGNING_KEY"}
+    free |= {"DOCKER_MCP_CHECKPOINTS_TO"}
     free |= {"DOCKER_MCP_COMPOSE", "DOCKER_MCP_COMPOSE_ROOTS", "DOCKER_MCP_AUTH_FILE", "DOCKER_MCP_TOKEN"}
     free |= {"DOCKER_MCP_ALLOWED_HOSTS", "DOCKER_MCP_TLS_CERT", "DOCKER_MCP_TLS_KEY", "DOCKER_MCP_TOOLSETS"}
     engine = {"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"}
