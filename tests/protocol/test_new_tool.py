@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol
 
 import docker
 import pytest
-from mcp import Client, MCPError
+from mcp import Client
 from mcp.client.client import ConnectMode
 from pydantic import Field
 
@@ -109,7 +109,7 @@ async def test_a_new_tool_is_listed_with_schema_and_annotations(doors: Open) -> 
         "required": ["container_name", "password"],
         "properties": {
             "container_name": {"type": "string"},
-            "times": {"type": "integer", "minimum": 1, "maximum": 3, "default": 1, "description": "how often"},
+            "times": {"type": "integer", "default": 1, "description": "how often"},
             "password": {"type": "string"},
         },
     }
@@ -184,10 +184,10 @@ async def test_a_mistake_in_an_entry_is_answered_without_its_own_words(
     async with serve(catalogue=Catalogue((wrong,)), more_ports={Doors: RealDoors()}) as application:
         server = McpServer(application.dispatcher, application.callers(application.principal), "memory", None)
         async with Client(server.sdk, mode=mode) as client:
-            with pytest.raises(MCPError) as answered:
-                await client.call_tool(ENTRY.name, {"container_name": "web", "password": PASSWORD})
-            assert answered.value.code == -32603
-            assert answered.value.message == "internal_error: unexpected ValueError in the server"
+            answered = await client.call_tool(ENTRY.name, {"container_name": "web", "password": PASSWORD})
+            assert answered.is_error
+            assert "internal_error: unexpected ValueError in the server" in str(answered.content)
+            assert PASSWORD not in str(answered)
             assert (await client.list_tools()).tools
     assert "unexpected ValueError" in caplog.text
     assert PASSWORD not in caplog.text

@@ -34,7 +34,8 @@ def the_command(application: Application) -> list[RecordedEvent]:
 
 
 def status(application: Application) -> str | None:
-    return the_command(application)[-1].status
+    events = the_command(application)
+    return events[-1].status if events else None
 
 
 def cut_off(location: Location, executor: str) -> None:
