@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
-from domain.events import Event, NewEvent, RecordedEvent
+from domain.events import CommandReceived, Event, NewEvent, RecordedEvent, decode
 from domain.lifecycle import check_life, step
 from domain.ports import NewId
 
@@ -23,6 +23,13 @@ class CommandContext:
     correlation_id: str | None
     trace_id: str | None = None
     span_id: str | None = None
+
+
+def received_of(events: Sequence[RecordedEvent]) -> CommandReceived:
+    """Return how the command of a recorded stream (not empty) arrived."""
+    received = decode(events[0].type, events[0].data)
+    assert isinstance(received, CommandReceived)  # noqa: S101 (the lifecycle begins no other way)
+    return received
 
 
 class CommandStream:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from domain.catalogue.tool import Catalogue, sees_nothing
-from domain.command_stream import CommandStream
+from domain.command_stream import CommandStream, received_of
 from domain.errors import ConcurrentAppendError, DockerMcpError, LogUnavailableError, UnsealError
 from domain.events import (
     CommandCancelled,
     CommandDeferred,
     CommandPlanned,
-    CommandReceived,
     RecordedEvent,
     decode,
 )
@@ -90,7 +89,7 @@ class ApprovedCommands:
             DockerMcpError: the record does not yield it any more.
         """
         first, decoded = events[0], [decode(event.type, event.data) for event in events]
-        received = next(event for event in decoded if isinstance(event, CommandReceived))
+        received = received_of(events)
         deferred = next(event for event in decoded if isinstance(event, CommandDeferred))
         tool = self._catalogue.by_name(first.tool)
         if tool is None:
@@ -114,8 +113,7 @@ class ApprovedCommands:
         return job
 
     async def _give_up(self, events: Sequence[RecordedEvent], error: DockerMcpError) -> Answer:
-        received = decode(events[0].type, events[0].data)
-        assert isinstance(received, CommandReceived)  # noqa: S101 (the lifecycle begins no other way)
+        received = received_of(events)
         reason = f"approved, but cannot be carried out: {error.describe()}"
         cancelled = CommandCancelled(summary=received.summary, reason=reason)
         stream = CommandStream.resume(events, self._new_id)

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from domain.canonical import JSON
 from domain.catalogue.tool import Result
-from domain.command_stream import CommandStream
+from domain.command_stream import CommandStream, received_of
 from domain.errors import (
     CancelledCallError,
     ConcurrentAppendError,
@@ -107,10 +107,8 @@ class Repeats:
         return await self._workers.run(lambda: self._outcome(earlier, job))
 
     def _check(self, command_id: str, tool: str, arguments_mac: str | None) -> None:
-        first = self._store.read_stream(command_id)[0]
-        received = decode(first.type, first.data)
-        assert isinstance(received, CommandReceived)  # noqa: S101 (the lifecycle begins no other way)
-        if (first.tool, received.arguments_mac) != (tool, arguments_mac):
+        events = self._store.read_stream(command_id)
+        if (events[0].tool, received_of(events).arguments_mac) != (tool, arguments_mac):
             raise IdempotencyKeyReusedError(f"this idempotency key belongs to command {command_id}")
 
     def _outcome(self, command_id: str, job: Job) -> Answer:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from domain.catalogue.recognise import Evidence, Verdict
 from domain.catalogue.tool import AnyTool, Catalogue, Effect
+from domain.command_stream import received_of
 from domain.events import (
     CommandCancelled,
     CommandFailed,
@@ -54,8 +55,7 @@ class Settler:
         Raises:
             EngineError: if the engine does not answer.
         """
-        received = decode(events[0].type, events[0].data)
-        assert isinstance(received, CommandReceived)  # noqa: S101 (the lifecycle begins no other way)
+        received = received_of(events)
         tool, execution = self._catalogue.by_name(events[0].tool), _execution(events)
         if execution is None:
             return Settlement(CommandCancelled(summary=received.summary, reason=_NEVER_STARTED), _NEVER_STARTED)
