@@ -95,6 +95,10 @@ class Executors(Protocol):
         """Return what raises ``TakenOverError`` once this process may have been taken for dead since now."""
         ...
 
+    def seems_lost(self) -> bool:
+        """Return whether the lock of this process may be lost, without waiting for anybody's answer."""
+        ...
+
     def hold_on(self) -> None:
         """Take the lock of this process again if it was lost, for example when the database was restarted.
 

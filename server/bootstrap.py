@@ -36,6 +36,7 @@ from domain.catalogue.tool import Catalogue
 from domain.errors import DockerMcpError, LogUnavailableError
 from domain.events import Event, NewEvent, PolicyLoaded, ServerStarted, ServerStopped, event_of
 from domain.policy import Narrowing, Policy
+from domain.ports import Held
 from domain.principal import ANONYMOUS, SYSTEM, Principal
 from server.approvals import ApprovalDesk
 from server.approved import ApprovedCommands
@@ -161,7 +162,7 @@ class Application:
             lambda: self.docker.observer,
             self.journal,
             self.locks,
-            self.store.executors.fence,
+            self._fence,
             now_ms,
             self.executor,
             settings.DOCKER_MCP_WAITING_LIMIT,
@@ -340,6 +341,12 @@ class Application:
 
     def _go_on(self, command_id: str) -> None:
         self.approved.start(command_id)
+
+    async def _fence(self) -> Held:
+        executors = self.store.executors
+        if executors.seems_lost():
+            await self._lock_workers.run(executors.hold_on)
+        return executors.fence()
 
     def _go_on_from_any_thread(self, command_id: str) -> None:
         assert self._loop is not None  # noqa: S101 (decisions come from calls, and calls from the loop)

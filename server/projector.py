@@ -58,7 +58,7 @@ class Projector:
         observer: Callable[[], Observer],
         journal: Journal,
         locks: ObjectLocks,
-        fence: Callable[[], Held],
+        fence: Callable[[], Awaitable[Held]],
         clock: Clock,
         executor: str,
         waiting_limit: int,
@@ -72,7 +72,8 @@ class Projector:
             observer: returns what looks at Docker objects.
             journal: records.
             locks: let commands on the same object take turns.
-            fence: returns what raises once another process may have taken over what this one began.
+            fence: waits until this process surely holds its executor id; returns what raises once another process may
+                have taken over what this one began.
             clock: for ``not_after``.
             executor: the id of this process.
             waiting_limit: commands that may wait for approval.
@@ -188,7 +189,7 @@ class Projector:
             async with self._locks.hold(keys):
                 if job.cancel_requested:
                     return await self._cancel(job, events, data_key, CancelledCallError())
-                events = [*events, job.stream.add(self._started(job, ()))]
+                events = [*events, job.stream.add(await self._started(job, ()))]
                 if job.tool.only_looks:
                     return await self._look(job, events, data_key)
                 await self._record_before(job, events, data_key)
@@ -282,7 +283,7 @@ class Projector:
 
     async def _start(self, job: Job, pinned: tuple[ObjectState, ...]) -> None:
         object_name = column_name(pinned[0].kind, pinned[0].name) if pinned else None
-        started = job.stream.add(self._started(job, pinned), object_name=object_name)
+        started = job.stream.add(await self._started(job, pinned), object_name=object_name)
         await self._record_before(job, [*job.decided, started], None)
 
     async def _record_before(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> None:
@@ -333,9 +334,9 @@ class Projector:
         await self._journal.append([*events, cancelled], data_key)
         return Answer(job.command_id, error=error)
 
-    def _started(self, job: Job, pinned: tuple[ObjectState, ...]) -> ExecutionStarted:
+    async def _started(self, job: Job, pinned: tuple[ObjectState, ...]) -> ExecutionStarted:
         settle_s = job.tool.settle_s(job.command)
-        job.deadline, job.check_fence = time.monotonic() + job.tool.limit_s, self._fence()
+        job.deadline, job.check_fence = time.monotonic() + job.tool.limit_s, await self._fence()
         return ExecutionStarted(
             executor=self._executor,
             engine=self._effects.engine_id(),

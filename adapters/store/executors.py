@@ -28,6 +28,7 @@ class HeldExecutors(Protocol):
 
     def is_alive(self, executor: str) -> bool: ...
     def fence(self) -> Held: ...
+    def seems_lost(self) -> bool: ...
     def hold_on(self) -> None: ...
 
     def is_alone(self) -> bool:
@@ -80,6 +81,9 @@ class FileExecutors:
                 raise TakenOverError
 
         return check
+
+    def seems_lost(self) -> bool:
+        return False
 
     def hold_on(self) -> None:
         """Nothing to do: the lock is never lost."""

@@ -1,6 +1,7 @@
 """Which server processes are alive, on PostgreSQL."""
 
 import hashlib
+import select
 import threading
 from typing import Any
 
@@ -28,6 +29,14 @@ class PostgresExecutors:
             self._executor = executor
             if not self._still_held():
                 self._take(executor)
+
+    def seems_lost(self) -> bool:
+        connection = self._connection
+        try:
+            # A server that ends closes its connections: there is something to read where nothing was asked.
+            return connection is None or bool(select.select([connection], [], [], 0)[0])
+        except (psycopg.Error, ValueError):
+            return True
 
     def hold_on(self) -> None:
         with self._lock:  # whoever has released it in the meantime does not get it back

@@ -99,7 +99,9 @@ def test_a_lock_that_was_lost_with_the_server_is_taken_again(own_postgres: Postg
     own_postgres.stop()
     own_postgres.start()
     assert not executors_of(location).is_alive("mine")
-    executors.hold("mine")
+    assert executors.seems_lost()
+    executors.hold_on()
+    assert not executors.seems_lost()
     assert executors_of(location).is_alive("mine")
     executors.release()
 

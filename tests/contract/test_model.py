@@ -225,7 +225,7 @@ def test_postgres_does_what_the_model_does(postgres: PostgresServer, migrated_te
         def break_connections(self) -> None:
             with psycopg.connect(self.location.url, autocommit=True) as connection:
                 connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
 

@@ -9,6 +9,7 @@ import pytest
 from tests.protocol.servers import NO_COMMAND, HttpServer, RawHttp, StdioServer, running
 from tests.protocol.throwaway import Gate
 from tests.protocol.throwaway_server import HTTP, STDIO
+from tests.waiting import wait_for
 
 MANY = 40
 
@@ -57,7 +58,7 @@ def test_an_overloaded_server_still_tells_how_it_is(tmp_path: Path, gate: Gate) 
     with running(server):
         talk = RawHttp(server, "modern")
         waiting = [talk.call_and_leave(gate.params(f"n{number}"), 900 + number) for number in range(2)]
-        gate.wait_until_started("n0")
+        wait_for(gate.started, what="the start of one of them")
         assert server.get("/healthz") == (200, {"status": "ok"})
         began = time.monotonic()
         status, told = server.get("/readyz")

@@ -177,8 +177,8 @@ class _Wire:
         self._wire.close()
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            for line in self._wire.makefile("rb"):
+        with contextlib.suppress(OSError, ValueError), self._wire.makefile("rb") as lines:
+            for line in lines:
                 found = json.loads(line)
                 if "id" in found:
                     with self._news:

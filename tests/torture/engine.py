@@ -73,13 +73,11 @@ class TortureEngine:
 
     def close(self) -> None:
         self._closed.set()
-        with contextlib.suppress(*_NO_ANSWER):
-            api = self.client()
+        with contextlib.suppress(*_NO_ANSWER), contextlib.closing(self.client()) as api:
             for container in api.containers(all=True):
                 with contextlib.suppress(*_NO_ANSWER):
                     api.remove_container(container["Id"], force=True, v=True)
             api.prune_networks()
-            api.close()
         if "_process" in self.__dict__:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -132,9 +130,8 @@ class TortureEngine:
         deadline = time.monotonic() + _READY_S
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(*_NO_ANSWER):
-                api = self.client()
-                api.ping()
-                api.close()
+                with contextlib.closing(self.client()) as api:
+                    api.ping()
                 return process
             time.sleep(0.05)
         process.kill()
@@ -145,8 +142,8 @@ class TortureEngine:
         """Write down each event once; the engine tells those since a moment again after a broken connection."""
         since = int(time.time()) - 1
         while not self._closed.is_set():
-            with contextlib.suppress(Exception):
-                for event in self.client(3600).events(since=since, decode=True):
+            with contextlib.suppress(Exception), contextlib.closing(self.client(3600)) as api:
+                for event in api.events(since=since, decode=True):
                     key = (event["timeNano"], event["Type"], event["Action"], event["Actor"]["ID"])
                     if key not in self._seen and event["Type"] in ("container", "network"):
                         self._seen.add(key)
