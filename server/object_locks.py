@@ -14,6 +14,13 @@ _FIRST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 120.0
 
+BeforeWaiting = Callable[[], Awaitable[None]]
+"""Called whenever somebody is about to wait."""
+
+
+async def _say_nothing() -> None:
+    """Wait without telling anybody."""
+
 
 class ObjectLocks:
     """Held from the last look at the objects until the outcome is recorded."""
@@ -22,7 +29,7 @@ class ObjectLocks:
         self,
         shared: SharedLocks,
         is_alone: Callable[[], bool],
-        wait_for_unsettled: Callable[[set[str], set[str]], Awaitable[None]],
+        wait_for_unsettled: Callable[[set[str], set[str], BeforeWaiting], Awaitable[None]],
         workers: Workers,
         limit_s: float = _LONGEST_WAIT_S,
     ) -> None:
@@ -34,7 +41,7 @@ class ObjectLocks:
             wait_for_unsettled: returns when no command of a process that died is still open: none on one
                 of these objects, and none of these ids.
             workers: threads to ask for locks.
-            limit_s: seconds that a command may wait for those of other processes.
+            limit_s: seconds that a command may wait for those of other processes, living and dead.
         """
         self._own = KeyedLocks()
         self.is_alone = is_alone
@@ -45,39 +52,48 @@ class ObjectLocks:
         self._workers = workers
         self._limit_s = limit_s
 
-    def taken(self, keys: set[str]) -> bool:
-        """Return whether one who wants ``keys`` now would have to wait for a command of this process."""
-        return self._own.taken(keys)
-
     def others_had_turns(self, since: int) -> bool:
         """Return whether another command may have had its turn since ``turns`` was ``since``."""
         return self.turns != since or not self.is_alone()
 
     @asynccontextmanager
-    async def hold(self, keys: set[str], makers: frozenset[str] = frozenset()) -> AsyncIterator[None]:
+    async def hold(
+        self, keys: set[str], makers: frozenset[str] = frozenset(), before_waiting: BeforeWaiting = _say_nothing
+    ) -> AsyncIterator[None]:
         """Hold the locks of all ``keys``; ``makers`` are the commands that made the objects, as their labels say.
 
         Raises:
             LogUnavailableError: the locks cannot be had; nothing was done.
-            ObjectBusyError: another process has kept one of them for too long; nothing was done.
+            ObjectBusyError: another process, or what a dead one has left, kept one for too long; nothing was done.
         """
+        if self._own.taken(keys):
+            await before_waiting()
         async with self._own.hold(keys):
             if not keys:
                 yield
                 return
-            release = await self._take(sorted(keys))
+            release = await self._take(sorted(keys), before_waiting)
             try:
-                await self._wait_for_unsettled(keys, set(makers))
+                await self._settled(keys, set(makers), before_waiting)
                 yield
             finally:
                 self.turns += 1
                 await asyncio.shield(self._workers.run(release))
 
-    async def _take(self, keys: list[str]) -> Held:
+    async def _settled(self, keys: set[str], makers: set[str], before_waiting: BeforeWaiting) -> None:
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await self._wait_for_unsettled(keys, makers, before_waiting)
+        except TimeoutError as error:
+            raise ObjectBusyError from error
+
+    async def _take(self, keys: list[str], before_waiting: BeforeWaiting) -> Held:
         pause, ends, waited = _FIRST_PAUSE_S, time.monotonic() + self._limit_s, 0
         while (held := await self._workers.run(lambda: self.shared.try_hold(keys))) is None:
             if time.monotonic() > ends:
                 raise ObjectBusyError
+            if not waited:
+                await before_waiting()
             await asyncio.sleep(pause)
             pause, waited = min(pause * 1.5, _LONGEST_PAUSE_S), 1
         self.turns += waited  # whoever had the lock may be gone by now, and this process alone again

@@ -182,11 +182,16 @@ class Projector:
         """Nothing has to be looked up first, so that one append holds all that precedes the effect."""
         name = job.stream.context.object
         keys = {name} if name and job.tool.creates else set()
-        if self._locks.taken(keys):  # a call that waits is in the log while it waits
-            await self._record_before(job, events, data_key)
-            events, data_key = (), None
+
+        async def before_waiting() -> None:
+            nonlocal events, data_key
+            if events:  # a call that waits is in the log while it waits
+                await self._record_before(job, events, data_key)
+                events, data_key = (), None
+            _say_that_it_waits(job)
+
         try:
-            async with self._locks.hold(keys):
+            async with self._locks.hold(keys, before_waiting=before_waiting):
                 if job.cancel_requested:
                     return await self._cancel(job, events, data_key, CancelledCallError())
                 events = [*events, job.stream.add(await self._started(job, ()))]
@@ -226,8 +231,11 @@ class Projector:
     async def _take_turn(
         self, job: Job, pinned: tuple[ObjectState, ...], used: tuple[ObjectState, ...], before: int
     ) -> Answer:
+        async def before_waiting() -> None:
+            _say_that_it_waits(job)
+
         keys = self._keys(job, pinned)
-        async with self._locks.hold(keys, _makers(pinned)):
+        async with self._locks.hold(keys, _makers(pinned), before_waiting):
             if job.cancel_requested:
                 return await self._cancel(job, (), None, CancelledCallError())
             unseen: DockerMcpError | None = None
@@ -345,6 +353,10 @@ class Projector:
             not_after_ms=self._clock() + (job.tool.limit_s + settle_s) * 1000,
             settle_s=settle_s,
         )
+
+
+def _say_that_it_waits(job: Job) -> None:
+    job.caller.progress(0, None, "waits for another command on the same object")
 
 
 def _makers(pinned: Sequence[ObjectState]) -> frozenset[str]:

@@ -5,7 +5,7 @@ else touches the object until they have an outcome.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from domain.catalogue.tool import Catalogue, Effect
@@ -25,16 +25,22 @@ class Unsettled:
         self._catalogue = catalogue
         self._workers = workers
 
-    async def wait(self, keys: set[str], makers: set[str]) -> None:
+    async def wait(self, keys: set[str], makers: set[str], before_waiting: Callable[[], Awaitable[None]]) -> None:
         """Return when no command is at work on one of ``keys``, and none of ``makers``, which are command ids, at all.
+
+        ``before_waiting`` is awaited once if there is one.
 
         Raises:
             LogUnavailableError: nobody can tell.
         """
+        told = False
         while True:
             running = await self._workers.run(self._running)
             if not any(started.stream in makers or keys & self._keys(started) for started in running):
                 return
+            if not told:
+                await before_waiting()
+                told = True
             await asyncio.sleep(_PAUSE_S)
 
     def _keys(self, event: RecordedEvent) -> set[str]:

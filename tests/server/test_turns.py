@@ -117,6 +117,29 @@ async def test_who_waits_too_long_for_another_server_is_told_so_and_nothing_is_d
         assert (await two.dispatcher.dispatch("stop-container", stop, caller(two))).error is None
 
 
+async def test_a_creation_that_waits_for_another_server_is_in_the_log_meanwhile(
+    serve: Serve, location: Location, proxy: EngineProxy, name: Callable[[str], str]
+) -> None:
+    auth = {"MCP_AUTH_SECRET": "0" * 32}
+    network = {"name": name("net")}
+    told: list[str] = []
+    proxy.fail("POST .*/networks/create", Fault.HOLD)
+    async with serve(location, DOCKER_HOST=proxy.url, **auth) as one, serve(location, **auth) as two:
+        who = caller(two, progress=lambda _done, _total, message: told.append(message))
+        holds = asyncio.create_task(one.dispatcher.dispatch("network-create", network, caller(one)))
+        assert await asyncio.to_thread(proxy.met.wait, 20)
+        waits = asyncio.create_task(two.dispatcher.dispatch("network-create", network, who))
+        await until(lambda: len(two.store.open_commands()) == 2)
+        await until(lambda: told)
+        assert not waits.done()
+        proxy.heal()
+        assert (await holds).error is None
+        refused = (await waits).error
+    assert refused is not None
+    assert refused.code == "name_in_use"
+    assert told[0] == "waits for another command on the same object"
+
+
 async def test_a_command_whose_turn_comes_when_the_engine_is_gone_fails_on_record(
     serve: Serve, proxy: EngineProxy, image: str, name: Callable[[str], str], engine: docker.APIClient
 ) -> None:

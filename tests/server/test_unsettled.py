@@ -36,6 +36,24 @@ async def test_the_next_command_on_an_object_waits_for_what_a_dead_server_left_o
     assert next(e for e in events if e.position == ends[dead]).payload()["applied"] == "none"
 
 
+async def test_who_waits_too_long_for_what_a_dead_server_left_open_is_told_so(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.object_locks.ObjectLocks.__init__.__defaults__", (0.5,))
+    stop = {"container_name": container, "timeout": 0}
+    told: list[str] = []
+    async with dying_server(sqlite_location, proxy, "stop-container", stop, Fault.HANG, "POST .*/stop", 60) as process:
+        process.kill()
+    async with serve() as application:
+        who = caller(application, progress=lambda _done, _total, message: told.append(message))
+        waits = await application.dispatcher.dispatch("restart-container", stop, who)
+        events = application.store.read_stream(waits.command_id)
+    assert waits.error is not None
+    assert waits.error.code == "object_busy"
+    assert events[-1].type == "command.cancelled"
+    assert told == ["waits for another command on the same object"]
+
+
 async def test_reads_and_other_objects_do_not_wait_for_it(
     serve: Serve,
     sqlite_location: Location,

@@ -29,6 +29,7 @@ _DETAILS: Final = {
     Failpoint.BEFORE_SETTLING: [""],
     Failpoint.SETTLING: [""],
 }
+_EVERY: Final = frozenset(f"{point}/{detail}" for point, details in _DETAILS.items() for detail in details)
 
 
 class Chaos(threading.Thread):
@@ -58,6 +59,9 @@ class Chaos(threading.Thread):
         self._asleep: dict[Slot, float] = {}
         self._struck: set[Slot] = set()
         self._busy: threading.Thread | None = None
+        self._deck: list[str] = []
+        self.unmet = set(_EVERY)
+        """Where no process has died yet: each comes back until one has."""
 
     @property
     def kills(self) -> int:
@@ -106,7 +110,9 @@ class Chaos(threading.Thread):
             self._struck.discard(slot)
             self.done["killed at a failpoint" if by_itself else "killed"] += 1
             if by_itself:
-                self.points[slot.rules.partition("=")[0]] += 1
+                point = slot.rules.partition("=")[0]
+                self.points[point] += 1
+                self.unmet.discard(point)
         elif code == 0:
             self.done["ended in order"] += 1
         else:
@@ -160,7 +166,10 @@ class Chaos(threading.Thread):
     def _rules(self) -> str:
         if self._dice.random() < 0.25:
             return ""
-        point = self._dice.choice(list(Failpoint))
-        actions = ["kill"] * 7 + ["sleep1.5", "stop", *(["fail"] if point in CAN_FAIL else [])]
-        detail = self._dice.choice(_DETAILS[point])
-        return f"{point}/{detail}={self._dice.choice(actions)}@{self._dice.randint(1, 3)}"
+        if not self._deck:
+            self._deck = sorted(self.unmet or _EVERY)
+            self._dice.shuffle(self._deck)
+        at = self._deck.pop()
+        others = ["sleep1.5", "stop", *(["fail"] if at.partition("/")[0] in CAN_FAIL else [])]
+        action = "kill" if at in self.unmet or self._dice.random() < 0.6 else self._dice.choice(others)
+        return f"{at}={action}@{self._dice.randint(1, 3)}"

@@ -48,6 +48,8 @@ class Summary:
     took_s: float = 0.0
     chaos: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
+    unmet: list[str] = field(default_factory=list)
+    """The points at which no process died: they were not passed, or somebody struck first."""
     calls: Counter[str] = field(default_factory=Counter)
     events: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -78,6 +80,7 @@ class Summary:
             f"{self.plan.database}, seed {self.plan.seed}: {self.kills} kills in {self.took_s:.0f} s",
             f"  chaos: {counted(self.chaos)}",
             f"  kills at failpoints: {counted(self.points)}",
+            f"  never at: {', '.join(self.unmet) or 'none'}",
             f"  calls: {counted(self.calls)}",
             f"  log: {self.events} events, {sum(self.outcomes.values())} commands: {counted(self.outcomes)}",
             f"  recovered as: {counted(self.recovered)}",
@@ -190,7 +193,7 @@ class _Run:
         events = list(all_events(store))
         told = stories(events)
         summary.events = len(events)
-        summary.chaos, summary.points = self._chaos.done, self._chaos.points
+        summary.chaos, summary.points, summary.unmet = self._chaos.done, self._chaos.points, sorted(self._chaos.unmet)
         summary.outcomes.update(story.status or "open" for story in told.values())
         summary.recovered.update(filter(None, map(_recovered, told.values())))
         summary.unknown = [story.told() for story in told.values() if story.status == Status.UNKNOWN]
