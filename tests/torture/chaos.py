@@ -171,5 +171,5 @@ class Chaos(threading.Thread):
             self._dice.shuffle(self._deck)
         at = self._deck.pop()
         others = ["sleep1.5", "stop", *(["fail"] if at.partition("/")[0] in CAN_FAIL else [])]
-        action = "kill" if at in self.unmet or self._dice.random() < 0.6 else self._dice.choice(others)
+        action = "kill" if self._dice.random() < 0.7 else self._dice.choice(others)
         return f"{at}={action}@{self._dice.randint(1, 3)}"
