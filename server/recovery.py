@@ -9,7 +9,7 @@ from typing import Any, Final
 from domain import failpoints
 from domain.command_stream import CommandStream
 from domain.errors import ConcurrentAppendError, ConfigurationError, EngineError, LogUnavailableError
-from domain.events import CommandApproved, RecordedEvent
+from domain.events import CommandApproved, CommandUnknown, RecordedEvent
 from domain.failpoints import Failpoint
 from domain.lifecycle import Status
 from domain.ports import EventStore, Executors, NewId, OpenCommand
@@ -145,6 +145,8 @@ class Recovery:
         logger.info("settled command %s of a process that ended: %s", command_id, ending.type)
         try:
             await self._journal.append_outcome(stream.add(ending))
+            if ending.type == CommandUnknown.type:
+                self._left_open.add(command_id)
         except ConcurrentAppendError:
             logger.info("command %s was settled by another process", command_id)
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import docker
 import pytest
 
+from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
+from domain.ports import OpenCommand
 from tests.conftest import Serve
 from tests.engine_proxy import EngineProxy, Fault
 from tests.server.quick import dying_server, settled, settled_down, settling_in
@@ -199,11 +201,34 @@ async def test_what_cannot_be_told_is_held_as_unknown_with_what_was_seen(
     ) as server:
         server.kill()
     scene.engine.stop(scene.running, timeout=0)  # by somebody else, in the meantime
-    async with serve(catalogue=AT_ONCE) as application:
+    async with serve(catalogue=AT_ONCE, DOCKER_HOST=proxy.url) as application:
         ending = (await settled(application))[-1]
         (held,) = application.store.open_commands()
+        looked = [request for request in proxy.requests if "/containers/" in request]
+        await asyncio.sleep(2.2)  # two more rounds of recovery
+        assert [request for request in proxy.requests if "/containers/" in request] == looked
     assert (ending.status, held.status) == ("unknown", "unknown")
     assert ending.payload()["observed"][0]["facts"]["running"] is False
+
+
+async def test_a_look_that_goes_wrong_does_not_end_recovery(
+    serve: Serve, sqlite_location: Location, proxy: EngineProxy, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"container_name": scene.running, "force": True}
+    async with dying_server(sqlite_location, proxy, "remove-container", arguments, Fault.MUTE, "DELETE") as process:
+        await until(lambda: not scene.exists(scene.running))
+        process.kill()
+    real, broken = SqlEventStore.open_commands, iter([RuntimeError("a mistake of ours")])
+
+    def breaks_once(store: SqlEventStore) -> list[OpenCommand]:
+        for mistake in broken:
+            raise mistake
+        return real(store)
+
+    monkeypatch.setattr(SqlEventStore, "open_commands", breaks_once)
+    async with serve(catalogue=AT_ONCE) as application:
+        await until(lambda: not real(application.store))
+        assert (await settled(application))[-1].status == "success"
 
 
 @pytest.mark.parametrize("state", ["running", "paused"])
