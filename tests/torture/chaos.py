@@ -16,6 +16,8 @@ from tests.torture.engine import TortureEngine
 from tests.torture.failpoints import APPENDS, CAN_FAIL, REQUESTS
 
 _TURN_S: Final = 0.1
+_SPARED_S: Final = 10
+"""For so long nobody strikes a server that is to die at a failpoint: it shall get there."""
 _DETAILS: Final = {
     **{
         point: ["", "command.received", "execution.started", "command.succeeded", "command.failed", "command.approved"]
@@ -119,7 +121,10 @@ class Chaos(threading.Thread):
             self.done[f"ended with {code}"] += 1
 
     def _strike(self) -> None:
-        slot = self._dice.choice(self._cluster.slots)
+        slots = [slot for slot in self._cluster.slots if not slot.rules or slot.age_s > _SPARED_S]
+        if not slots:
+            return
+        slot = self._dice.choice(slots)
         what = self._dice.choices(
             [self._kill, self._pause, self._end, self._restart_database, self._restart_engine, self._set_clock],
             [70, 14, 4, 5 if self._postgres else 0, 2, 3],

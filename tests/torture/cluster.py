@@ -43,6 +43,7 @@ class Slot:
         self.port = free_port() if transport == "http" else 0
         self.rules = ""
         self.starts = 0
+        self._started = 0.0
         self.exits: list[int | None] = []
         self._environment = dict(environment)
         self._stderr = directory / f"server-{number}.log"
@@ -55,6 +56,7 @@ class Slot:
         ours, theirs = socket.socketpair() if self.transport == "stdio" else (None, None)
         self.rules = rules
         self.starts += 1
+        self._started = time.monotonic()
         process = _FORKED.Process(
             target=run, args=(self.transport, self.port, theirs, self._environment, str(self._stderr), rules)
         )
@@ -67,6 +69,10 @@ class Slot:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def age_s(self) -> float:
+        return time.monotonic() - self._started
 
     def alive(self) -> bool:
         return self._process is not None and self._process.is_alive()
