@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.store.location import Location
 from tests.conftest import SEALING_KEY, free_port, url_of
+from tests.forked import ForkedProcess, docker_mcp_command
 
 LIMIT_S = 60
 STDIO = (sys.executable, "-P", "-m", "server")
@@ -32,16 +33,20 @@ def docker_mcp(
     *arguments: str, env: Variables | None = None, cwd: Path | str = "/", prefix: Sequence[str] = ()
 ) -> Outcome:
     """Run a command to its end. Whatever it is given, a traceback or an unexpected error is never its answer."""
-    done = subprocess.run(
-        [*prefix, *STDIO, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-        cwd=cwd,
-        env=environment(env),
-    )
+    if prefix:
+        command = [*prefix, *STDIO, *arguments]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+            cwd=cwd,
+            env=environment(env),
+        )
+    else:
+        done = docker_mcp_command(arguments, environment(env), cwd, LIMIT_S)
     assert "Traceback" not in done.stdout + done.stderr
     assert "internal_error" not in done.stdout + done.stderr
     return done
@@ -87,12 +92,12 @@ def plain_user() -> list[str]:
 
 
 @contextmanager
-def http_server(errors: Path, env: Variables | None = None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def http_server(errors: Path, env: Variables | None = None) -> Iterator[tuple[ForkedProcess, int]]:
     """Run ``docker-mcp http`` on a free port until the block ends; ``errors`` takes what it writes to stderr."""
     port = free_port()
     variables = environment({**(env or {}), "DOCKER_MCP_PORT": str(port)})
     with errors.open("wb") as stderr:
-        process = subprocess.Popen([*STDIO, "http"], stdin=subprocess.DEVNULL, stderr=stderr, cwd="/", env=variables)
+        process = ForkedProcess(["server", "http"], variables, "/", stderr)
     try:
         _until_it_answers(process, variables.get("DOCKER_MCP_HOST", "127.0.0.1"), port)
         yield process, port
@@ -102,7 +107,7 @@ def http_server(errors: Path, env: Variables | None = None) -> Iterator[tuple[su
     assert code == 0, "the server did not end in good order"
 
 
-def _until_it_answers(process: subprocess.Popen[bytes], host: str, port: int) -> None:
+def _until_it_answers(process: ForkedProcess, host: str, port: int) -> None:
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         assert process.poll() is None, "the server ended at its start"

@@ -1,6 +1,5 @@
 """Real server processes, and raw JSON-RPC to them: what no client library would send."""
 
-import contextlib
 import getpass
 import http.client
 import itertools
@@ -8,8 +7,6 @@ import json
 import os
 import queue
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -22,6 +19,7 @@ from mcp.shared.inbound import encode_header_value
 
 from domain.access.tokens import fingerprint
 from tests.conftest import MANY_REFUSALS, OPENED, free_port, write_rules
+from tests.forked import ForkedProcess
 from tests.protocol.records import Records
 from tests.waiting import wait_for
 
@@ -73,14 +71,7 @@ class Process:
         self.records = Records(state / "ledger.db")
         self._stderr = state / "stderr"
         with self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if pipes else subprocess.DEVNULL,
-                stderr=stderr,
-                env=environment(state, **changes),
-                cwd=ROOT,
-            )
+            self.process = ForkedProcess(arguments, environment(state, **changes), ROOT, stderr, pipes=pipes)
 
     def stderr(self) -> str:
         return self._stderr.read_text(errors="replace")
@@ -92,13 +83,7 @@ class Process:
         return self.process.wait(timeout_s)
 
     def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(10)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        self.process.close()
 
 
 class Raw(Protocol):

@@ -3,11 +3,12 @@
 import asyncio
 import dataclasses
 import json
+import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from adapters.store.location import Location
@@ -18,6 +19,7 @@ from domain.events import RecordedEvent
 from server.bootstrap import Application
 from tests.conftest import caller, settings_for, url_of
 from tests.engine_proxy import EngineProxy, Fault
+from tests.forked import ForkedProcess
 from tests.waiting import WAIT_S
 
 
@@ -39,18 +41,17 @@ async def dying_server(
     request: str,
     settle_s: int = 0,
     limit_s: int = 0,
-) -> AsyncIterator[subprocess.Popen[bytes]]:
+) -> AsyncIterator[ForkedProcess]:
     """A server process that is in the middle of a command: its request has met the fault."""
     proxy.fail(request, fault)
-    command = [sys.executable, "-m", "tests.server.quick", url_of(location), proxy.url, str(settle_s), str(limit_s)]
-    process = subprocess.Popen([*command, tool, json.dumps(arguments)], stdout=subprocess.PIPE)  # noqa: ASYNC220 (it is to be killed)
+    command = ["tests.server.quick", url_of(location), proxy.url, str(settle_s), str(limit_s), tool]
+    process = ForkedProcess([*command, json.dumps(arguments)], os.environ, Path.cwd(), pipes=True)
     try:
         assert await asyncio.to_thread(proxy.met.wait, WAIT_S), "the request never came"
         yield process
     finally:
         process.send_signal(signal.SIGCONT)
-        process.kill()
-        process.communicate()
+        process.close()
         proxy.heal()
 
 

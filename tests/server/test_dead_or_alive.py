@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -19,6 +18,7 @@ from domain.events import RecordedEvent
 from server.bootstrap import Application
 from tests.conftest import PostgresServer, Serve, caller
 from tests.engine_proxy import EngineProxy, Fault
+from tests.forked import ForkedProcess
 from tests.server.quick import dying_server, settling_in
 from tests.waiting import until
 
@@ -58,7 +58,7 @@ def create(image: str, name: Callable[[str], str]) -> dict[str, str]:
 @asynccontextmanager
 async def paused_after_creating(
     location: Location, proxy: EngineProxy, create: dict[str, str], limit_s: int = 0
-) -> AsyncIterator["subprocess.Popen[bytes]"]:
+) -> AsyncIterator[ForkedProcess]:
     """A server process that has had a container created, has not started it yet, and is stopped in between."""
     async with dying_server(
         location, proxy, "create-container", create, Fault.HOLD, "POST .*/containers/create", 0, limit_s
@@ -121,7 +121,8 @@ async def test_a_server_that_was_taken_over_can_neither_record_an_outcome_nor_st
         settled = the_command(witness)
         proxy.heal()
         process.send_signal(signal.SIGCONT)
-        answer, _ = await asyncio.to_thread(process.communicate, None, 20)
+        assert process.stdout
+        answer = await asyncio.to_thread(process.stdout.read)
         assert "another server has settled this command" in answer.decode()
         assert the_command(witness) == settled
     assert settled[-1].payload()["applied"] == "partial"

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -19,14 +18,13 @@ from typing import Any, Final
 from mcp.shared.inbound import encode_header_value
 
 from tests.conftest import free_port
+from tests.forked import FORKED
 from tests.protocol.servers import KEY, VERSIONS, message
 
 CALL_S: Final = 45
 """What an answer may take, a pause of the server included; then the caller gives up."""
 USERS: Final = {"admin": "admin", "worker": "admin", "asker": "asker"}
 _ids = itertools.count(1)
-_FORKED: Final = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(["tests.torture.server"])
 
 Message = dict[str, Any]
 
@@ -57,7 +55,7 @@ class Slot:
         self.rules = rules
         self.starts += 1
         self._started = time.monotonic()
-        process = _FORKED.Process(
+        process = FORKED.Process(
             target=run, args=(self.transport, self.port, theirs, self._environment, str(self._stderr), rules)
         )
         process.start()
