@@ -79,7 +79,7 @@ LOG_SIZE: Final = Metric("docker_mcp_log_size_bytes", MetricKind.GAUGE, "Space t
 OLDEST_UNFINISHED: Final = Metric(
     "docker_mcp_oldest_unfinished_seconds",
     MetricKind.GAUGE,
-    "Since when the oldest command without a final status is in the log; 0 if there is none.",
+    "How long ago the oldest command without a final status was received; 0 if there is none.",
 )
 PROJECTION_LAG: Final = Metric(
     "docker_mcp_projection_lag_events",
