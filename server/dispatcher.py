@@ -5,6 +5,8 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
+from opentelemetry import trace
+
 from domain.canonical import JSON, NotCanonicalError, canonical_json
 from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Effect, Surface
 from domain.command_stream import CommandContext, CommandStream
@@ -27,6 +29,7 @@ from domain.principal import ANONYMOUS, Principal
 from domain.secrets import DataKey, argument_tree, clear
 from domain.text import column_text, optional_column_text
 from domain.token_shapes import masked
+from server import logs
 from server.call import Answer, Caller, Job
 from server.decision import first_decision, sight_of
 from server.flood import Refusals
@@ -80,6 +83,13 @@ class Dispatcher:
     ) -> Answer:
         """Carry out one call and return its answer. A cancelled caller does not stop a command that has started."""
         command_id = self._new_id()
+        with logs.command_id(command_id):
+            trace.get_current_span().set_attribute("docker_mcp.command.id", command_id)
+            return await self._dispatch(command_id, name, arguments, caller, surface)
+
+    async def _dispatch(
+        self, command_id: str, name: str, arguments: Mapping[str, Any] | None, caller: Caller, surface: Surface
+    ) -> Answer:
         tool_name = UNKNOWN_TOOL
         try:
             self._check_room()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapters.tracing import start_tracing
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
 from server.cli import approvals, archive, audit_command, checkpoint, exports, metrics, rotate_log, users, verify
 from server.cli.exit import Exit
@@ -55,6 +56,7 @@ def stdio(read_only: ReadOnly = False, toolsets: Toolsets = None) -> None:
     """Serve one MCP client over standard input and output."""
     settings = load_settings().narrowed(read_only=read_only, toolsets=toolsets)
     log_to_stderr(settings)
+    end_tracing = start_tracing(VERSION)
 
     async def serve() -> bool:
         from server.bootstrap import Application, new_id
@@ -68,7 +70,7 @@ def stdio(read_only: ReadOnly = False, toolsets: Toolsets = None) -> None:
         reason = await serve_stdio(server, settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
         return await application.stop(reason)
 
-    _run_and_exit(serve)
+    _run_and_exit(serve, end_tracing)
 
 
 @app.command()
@@ -81,6 +83,7 @@ def http(
     settings = load_settings(use_working_directory=True, DOCKER_MCP_PORT=port)
     settings = settings.narrowed(read_only=read_only, toolsets=toolsets)
     log_to_stderr(settings)
+    end_tracing = start_tracing(VERSION)
 
     async def serve() -> bool:
         from domain.access.auto_approve import auto_approved
@@ -103,7 +106,7 @@ def http(
         server = McpServer(application.dispatcher, callers, "http", None)
         return await application.stop(await serve_http(application, server, callers, sockets))
 
-    _run_and_exit(serve)
+    _run_and_exit(serve, end_tracing)
 
 
 app.add_typer(users.app, name="user")
@@ -239,8 +242,11 @@ def run() -> None:
         sys.exit(Exit.FAILED)
 
 
-def _run_and_exit(serve: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    """Run a server to its end. Leaves without waiting for threads that are stuck in a request or on standard input."""
+def _run_and_exit(serve: Callable[[], Coroutine[Any, Any, bool]], end_tracing: Callable[[], object]) -> None:
+    """Run a server to its end, then send its last spans.
+
+    Leaves without waiting for threads that are stuck in a request or on standard input.
+    """
     import uvloop
 
     async def to_the_end() -> None:
@@ -254,6 +260,7 @@ def _run_and_exit(serve: Callable[[], Coroutine[Any, Any, bool]]) -> None:
             _complain(error)
         except Exception:
             logging.getLogger(__name__).exception("the server failed")
+        end_tracing()
         logging.shutdown()
         sys.stderr.flush()
         os._exit(code)

@@ -124,7 +124,7 @@ def test_openmetrics_leads_from_a_bucket_to_the_trace_of_a_command_in_it(driven:
     assert labels["tool"] == "list-containers"
     assert exemplar.labels == {"trace_id": TRACE}
     assert exemplar.value == row.data["duration_us"] / 1e6 <= float(labels["le"])
-    assert float(exemplar.timestamp) == pytest.approx(time.time(), abs=120)
+    assert abs(float(str(exemplar.timestamp)) - time.time()) < 120
     assert scrape(driven).exemplars() == []
 
 
@@ -132,13 +132,13 @@ def test_openmetrics_leads_from_a_bucket_to_the_trace_of_a_command_in_it(driven:
 def test_no_caller_makes_a_series(http_server: HttpServer) -> None:
     talk = RawHttp(http_server, "modern")
     talk.ask("tools/call", NO_COMMAND)
-    before = scrape(http_server)
-    for number in range(20):
+    before, hostile = scrape(http_server), ""
+    for number in range(5):
         hostile = f'tool-{number}"}} evil{{x="'
         talk.ask("tools/call", {"name": hostile, "arguments": {hostile: hostile}})
         talk.ask("prompts/get", {"name": hostile})
         talk.ask("tools/call", {**NO_COMMAND, "_meta": {"purpose": hostile, "correlation_id": hostile}})
-        http_server.post(b"{}", {"Authorization": f"Bearer {hostile}:1:2"}, None)
+    http_server.post(b"{}", {"Authorization": f"Bearer {hostile}:1:2"}, None)
     after = scrape(http_server)
     assert after.labels("tool") <= {tool.name for tool in CATALOGUE} | {"_unknown"}
     assert after.labels("role") <= {"admin", "user", "none"}
