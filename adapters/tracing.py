@@ -1,16 +1,21 @@
 """Sends spans to a collector by OTLP where the standard variables of OpenTelemetry name one."""
 
 import os
+import threading
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from domain.errors import ConfigurationError
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PROTOCOL: Final = "http/protobuf"
-_FLUSH_MS: Final = 2000
+_FLUSH_S: Final = 2.0
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
@@ -55,4 +60,11 @@ def start_tracing(version: str) -> Callable[[], object]:
             f"the OTEL_ variables are not usable: {type(error).__name__}", hint="correct or unset them"
         ) from None
     trace.set_tracer_provider(provider)
-    return lambda: provider.force_flush(_FLUSH_MS)
+    return partial(_flush, provider)
+
+
+def _flush(provider: "TracerProvider") -> None:
+    """Send what is left, but wait no longer than that may take: a collector that is away is tried again and again."""
+    sending = threading.Thread(target=provider.force_flush, name="last-spans", daemon=True)
+    sending.start()
+    sending.join(_FLUSH_S)

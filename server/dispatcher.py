@@ -1,6 +1,7 @@
 """Takes a call: records it, decides, and hands what is allowed to the projector. Nothing runs unrecorded."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
@@ -41,6 +42,8 @@ from server.unexpected import unexpected
 
 MOST_ARGUMENT_BYTES: Final = 48 * 1024
 """Most bytes of sealed arguments that one event keeps, out of the 64 KiB of its data."""
+
+logger = logging.getLogger(__name__)
 
 _MOST_NAMES: Final = 20
 _NAME_LIMIT: Final = 96
@@ -85,7 +88,9 @@ class Dispatcher:
         command_id = self._new_id()
         with logs.command_id(command_id):
             trace.get_current_span().set_attribute("docker_mcp.command.id", command_id)
-            return await self._dispatch(command_id, name, arguments, caller, surface)
+            answer = await self._dispatch(command_id, name, arguments, caller, surface)
+            logger.debug("the call was answered: %s", answer.error.code if answer.error else "success")
+            return answer
 
     async def _dispatch(
         self, command_id: str, name: str, arguments: Mapping[str, Any] | None, caller: Caller, surface: Surface
