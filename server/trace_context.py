@@ -19,9 +19,10 @@ async def with_trace_of_header(ctx: Context, call_next: CallNext) -> HandlerResu
 
     A middleware for before the one that makes the span.
     """
-    if ctx.request is None:
+    headers = ctx.request.headers if ctx.request is not None else {}
+    given = {name: value for name in _HEADERS if (value := headers.get(name))}
+    if not given:
         return await call_next(ctx)
-    given = {name: value for name in _HEADERS if (value := ctx.request.headers.get(name))}
     token = context.attach(extract(given))
     try:
         return await call_next(ctx)
