@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from adapters import spans
 from domain.catalogue.tool import Catalogue, sees_nothing
 from domain.command_stream import CommandStream, received_of
 from domain.errors import ConcurrentAppendError, DockerMcpError, LogUnavailableError, UnsealError
@@ -20,6 +21,7 @@ from domain.ports import EventStore, NewId, Sealer
 from domain.principal import Principal
 from domain.restore import Open, restored, unsealed
 from domain.secrets import DataKey
+from server import logs
 from server.call import Answer, Caller, Job, Sight
 from server.dispatcher import Dispatcher
 from server.journal import Journal
@@ -73,6 +75,13 @@ class ApprovedCommands:
 
     async def _carry_out(self, command_id: str) -> Answer:
         events: Sequence[RecordedEvent] = await self._workers.run(lambda: self._store.read_stream(command_id))
+        first = events[0]
+        resumed = spans.resumed(f"approved {first.tool}", command_id, first.trace_id, first.span_id)
+        with logs.command_id(command_id), resumed:
+            return await self._carry_out_recorded(events)
+
+    async def _carry_out_recorded(self, events: Sequence[RecordedEvent]) -> Answer:
+        command_id = events[0].stream
         try:
             job = await self._job(events)
         except LogUnavailableError as error:

@@ -1,7 +1,8 @@
 """Puts a call before the rules: what they say before Docker is looked at, and what once its objects are known."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from adapters import spans
 from domain.catalogue.tool import AnyTool, Effect
 from domain.errors import DeniedError
 from domain.host_safety.asks import Ask
@@ -16,6 +17,18 @@ def first_decision(policy: Policy, job: Job) -> Decision:
 
     If it depends on the objects, the verdict is ``open`` and ``job.judge`` decides once they are known.
     """
+    return _traced(lambda: _first_decision(policy, job))
+
+
+def _traced(decide: Callable[[], Decision]) -> Decision:
+    with spans.span("policy", {}) as current:
+        decision = decide()
+        current.set_attribute("docker_mcp.policy.verdict", decision.verdict)
+        current.set_attribute("docker_mcp.policy.rule", decision.rule)
+        return decision
+
+
+def _first_decision(policy: Policy, job: Job) -> Decision:
     tool, principal = job.tool, job.caller.principal
     if tool.open_to_all:
         return Decision(Verdict.ALLOW, "open-to-all", "everybody may")
@@ -42,7 +55,7 @@ def first_decision(policy: Policy, job: Job) -> Decision:
     if not tool.prepare and decision.verdict is not Verdict.DENY:
         decision = policy.host_denial(tool.asks(job.command, None)) or decision
     if decision.verdict is Verdict.OPEN or (decision.allowed and (tool.judge or job.approved_for)):
-        job.judge = judge
+        job.judge = lambda pinned: _traced(lambda: judge(pinned))
     return decision
 
 

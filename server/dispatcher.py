@@ -1,9 +1,12 @@
 """Takes a call: records it, decides, and hands what is allowed to the projector. Nothing runs unrecorded."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
+
+from opentelemetry import trace
 
 from domain.canonical import JSON, NotCanonicalError, canonical_json
 from domain.catalogue.tool import UNKNOWN_TOOL, AnyTool, Catalogue, Command, Effect, Surface
@@ -27,6 +30,7 @@ from domain.principal import ANONYMOUS, Principal
 from domain.secrets import DataKey, argument_tree, clear
 from domain.text import column_text, optional_column_text
 from domain.token_shapes import masked
+from server import logs
 from server.call import Answer, Caller, Job
 from server.decision import first_decision, sight_of
 from server.flood import Refusals
@@ -38,6 +42,8 @@ from server.unexpected import unexpected
 
 MOST_ARGUMENT_BYTES: Final = 48 * 1024
 """Most bytes of sealed arguments that one event keeps, out of the 64 KiB of its data."""
+
+logger = logging.getLogger(__name__)
 
 _MOST_NAMES: Final = 20
 _NAME_LIMIT: Final = 96
@@ -80,6 +86,15 @@ class Dispatcher:
     ) -> Answer:
         """Carry out one call and return its answer. A cancelled caller does not stop a command that has started."""
         command_id = self._new_id()
+        with logs.command_id(command_id):
+            trace.get_current_span().set_attribute("docker_mcp.command.id", command_id)
+            answer = await self._dispatch(command_id, name, arguments, caller, surface)
+            logger.debug("the call was answered: %s", answer.error.code if answer.error else "success")
+            return answer
+
+    async def _dispatch(
+        self, command_id: str, name: str, arguments: Mapping[str, Any] | None, caller: Caller, surface: Surface
+    ) -> Answer:
         tool_name = UNKNOWN_TOOL
         try:
             self._check_room()

@@ -26,6 +26,7 @@ from domain.principal import ANONYMOUS, Principal
 from server.call import Answer, Caller
 from server.callers import Callers, session_key, source_of
 from server.dispatcher import Dispatcher
+from server.trace_context import name_span, with_trace_of_header
 from server.unexpected import unexpected
 from server.version import VERSION
 
@@ -82,6 +83,7 @@ class McpServer:
             on_list_prompts=self._list_prompts,
             on_get_prompt=self._get_prompt,
         )
+        self.sdk.middleware.insert(0, with_trace_of_header)
         self.sdk.middleware.append(self._record_malformed)
 
     async def _list_tools(self, ctx: Context, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
@@ -129,6 +131,7 @@ class McpServer:
 
     async def _record_malformed(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Record calls that have not even the form of a call; the SDK refuses them before any handler."""
+        name_span(ctx, self.dispatcher.catalogue)
         if ctx.request_id is None or ctx.method not in _CALLS:
             return await call_next(ctx)
         if ctx.method == "prompts/get":

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from adapters import spans
 from domain.canonical import JSON
 from domain.catalogue.approvals import Deferred
 from domain.catalogue.fields import COMMAND_LABEL
@@ -118,6 +119,14 @@ class Projector:
 
     async def run(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         """Record ``events``, carry out the command and record its outcome; return what the caller may hear."""
+        attributes = {"docker_mcp.command.id": job.command_id, "docker_mcp.effect": job.tool.effect_of(job.command)}
+        with spans.span(f"projector {job.tool.name}", attributes) as span:
+            answer = await self._run(job, events, data_key)
+            if answer.error:
+                spans.failed(span, answer.error)
+            return answer
+
+    async def _run(self, job: Job, events: Sequence[NewEvent], data_key: DataKey | None) -> Answer:
         try:
             if not job.judge and (job.tool.effect is Effect.READ or not job.tool.targets):
                 return await self._run_at_once(job, events, data_key)

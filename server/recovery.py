@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
+from adapters import spans
 from domain import failpoints
 from domain.command_stream import CommandStream
 from domain.errors import ConcurrentAppendError, ConfigurationError, EngineError, LogUnavailableError
@@ -13,6 +14,7 @@ from domain.events import CommandApproved, CommandUnknown, RecordedEvent
 from domain.failpoints import Failpoint
 from domain.lifecycle import Status
 from domain.ports import EventStore, Executors, NewId, OpenCommand
+from server import logs
 from server.journal import Journal
 from server.settling import Settler
 from server.workers import Workers
@@ -128,6 +130,13 @@ class Recovery:
 
     async def _settle_open(self, command_id: str, executor: str | None) -> None:
         events: list[RecordedEvent] = await self._patiently(lambda: self._store.read_stream(command_id))
+        first = events[0]
+        resumed = spans.resumed(f"settle {first.tool}", command_id, first.trace_id, first.span_id)
+        with logs.command_id(command_id), resumed:
+            await self._settle_recorded(events, executor)
+
+    async def _settle_recorded(self, events: Sequence[RecordedEvent], executor: str | None) -> None:
+        command_id = events[0].stream
         stream = CommandStream.resume(events, self._new_id)
         if stream.last_type == CommandApproved.type:
             self._left_open.add(command_id)

@@ -1,16 +1,16 @@
 """Writes the reference pages from the declarations: ``python -m server.reference`` (``make docs``)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import AnyTool, Command, Surface
+from domain.projections.metrics import FOLDED, LIVE, Metric
 from domain.secrets import secret_fields
 from server.settings import Settings
 
 _DOCS: Final = Path(__file__).parent.parent / "docs"
-_SETTINGS_MARK: Final = "<!-- generated: settings -->"
 
 
 def tools_page() -> str:
@@ -42,11 +42,29 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def metrics_table(metrics: Iterable[Metric]) -> str:
+    """Return a table of metrics for ``docs/observability.md``."""
+    rows = ["| metric | kind | labels | what it tells |", "|---|---|---|---|"]
+    for metric in metrics:
+        rows.append(f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.help} |")
+    return "\n".join(rows)
+
+
 def with_settings(page: str) -> str:
     """Return ``page`` with the part between its two marks replaced by the table of settings."""
-    before, _, rest = page.partition(_SETTINGS_MARK)
-    after = rest.partition(_SETTINGS_MARK)[2]
-    return f"{before}{_SETTINGS_MARK}\n{settings_table()}\n{_SETTINGS_MARK}{after}"
+    return _with(page, "settings", settings_table())
+
+
+def with_metrics(page: str) -> str:
+    """Return ``page`` with the parts between their marks replaced by the tables of metrics."""
+    page = _with(page, "metrics of the log", metrics_table(FOLDED))
+    return _with(page, "metrics of the moment", metrics_table(LIVE))
+
+
+def _with(page: str, what: str, table: str) -> str:
+    mark = f"<!-- generated: {what} -->"
+    before, _, rest = page.partition(mark)
+    return f"{before}{mark}\n{table}\n{mark}{rest.partition(mark)[2]}"
 
 
 def _section(tool: AnyTool) -> list[str]:
@@ -89,6 +107,8 @@ def main() -> None:
     (_DOCS / "tools.md").write_text(tools_page())
     configuration = _DOCS / "configuration.md"
     configuration.write_text(with_settings(configuration.read_text()))
+    observability = _DOCS / "observability.md"
+    observability.write_text(with_metrics(observability.read_text()))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,8 +17,8 @@ class Workers:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns, computed on one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        """Return what ``work`` returns, computed on one of the threads, in the context of who asks."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, work)
 
     def abandon(self) -> None:
         """Start nothing more; whoever is stuck in a request is not waited for."""

@@ -17,6 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
 
+from opentelemetry.trace import StatusCode
+
+from adapters import spans
 from adapters.compose.plugin import find_plugin
 from domain import failpoints
 from domain.errors import ConfigurationError, EngineError, EngineInterruptedError, ShuttingDownError
@@ -98,6 +101,23 @@ class ComposeRunner:
             EngineInterruptedError: the server stopped meanwhile.
             EngineError: it wrote too much.
         """
+        with spans.span(f"compose {_verb(arguments)}", {"process.executable.name": "docker-compose"}) as span:
+            finished = self._run(arguments, stdin, limit_s, with_engine, patient, on_line)
+            span.set_attribute("process.exit.code", finished.code)
+            if finished.code:
+                span.set_attribute("error.type", "timed_out" if finished.timed_out else str(finished.code))
+                span.set_status(StatusCode.ERROR)
+            return finished
+
+    def _run(
+        self,
+        arguments: Sequence[str],
+        stdin: bytes,
+        limit_s: float,
+        with_engine: bool,
+        patient: bool,
+        on_line: OnLine,
+    ) -> Finished:
         environment = {"COMPOSE_DISABLE_ENV_FILE": "1", **_FEWER_COLLECTIONS}
         if with_engine:  # a file may read the environment that it is rendered in, so there are no paths in that
             environment |= {**self._engine_environment, "DOCKER_CONFIG": str(self._made("config"))}
@@ -221,6 +241,14 @@ def _dies_with_us() -> list[str]:
     words = [setpriv, "--pdeathsig", "KILL", "--"]
     tried = subprocess.run([*words, setpriv, "--version"], capture_output=True, check=False)  # noqa: S603 (fixed words)
     return words if tried.returncode == 0 else []
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """Return what Compose is to do: the first word after the options, of which each has a value."""
+    rest = list(arguments)
+    while rest and rest[0].startswith("-"):
+        del rest[:2]
+    return rest[0] if rest else ""
 
 
 def _limit(process: subprocess.Popen[Any], limit_s: float) -> None:

@@ -11,6 +11,7 @@ from docker.utils import kwargs_from_env, parse_host
 
 from adapters.docker.describe import container_state
 from adapters.docker.errors import TLS_HINT, explained
+from adapters.docker.request_span import answered, request_span
 from domain import failpoints
 from domain.catalogue.fields import COMMAND_LABEL
 from domain.errors import ConfigurationError, NotFoundError
@@ -31,9 +32,11 @@ class EngineClient(APIClient):
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Send a request: the one way that all of them take."""
         asked = f"{request.method} {request.path_url}"
-        failpoints.reach(Failpoint.BEFORE_REQUEST, asked)
-        response = super().send(request, **options)
-        failpoints.reach(Failpoint.AFTER_REQUEST, asked)
+        with request_span(request) as span:
+            failpoints.reach(Failpoint.BEFORE_REQUEST, asked)
+            response = super().send(request, **options)
+            failpoints.reach(Failpoint.AFTER_REQUEST, asked)
+            answered(span, response)
         return response
 
     def _result(self, response: requests.Response, json: bool = False, binary: bool = False) -> Any:

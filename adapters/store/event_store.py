@@ -2,12 +2,15 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from opentelemetry.trace import Span, SpanKind
+
+from adapters import spans
 from adapters.store.executors import executors_of
 from adapters.store.location import Location
 from adapters.store.object_locks import shared_locks_of
@@ -21,6 +24,7 @@ from domain.ports import Clock, OpenCommand
 from domain.secrets import DataKey
 
 _KEY_QUESTION_TIMEOUT_S: Final = 5.0
+_INSERT: Final = {"db.operation.name": "INSERT", "db.collection.name": "event"}
 
 if TYPE_CHECKING:
     from adapters.store.commit_watch import CommitWatch
@@ -58,7 +62,12 @@ class SqlEventStore:
         self._writer.submit(()).result()
 
     def append(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Future[tuple[RecordedEvent, ...]]:
-        return self._writer.submit(events, data_key)
+        with_db = {"db.system.name": "sqlite" if self.location.is_sqlite else "postgresql", **_INSERT}
+        span = spans.begin("INSERT event", {**with_db, "db.operation.batch.size": len(events)}, SpanKind.CLIENT)
+        appended = self._writer.submit(events, data_key)
+        if span.is_recording():
+            appended.add_done_callback(partial(_end, span))
+        return appended
 
     def read_stream(self, stream: str) -> list[RecordedEvent]:
         return self.reader.stream(stream)
@@ -124,6 +133,14 @@ class SqlEventStore:
 
             migrate(self.location)
         return session
+
+
+def _end(span: Span, appended: Future[Any]) -> None:
+    if appended.cancelled():
+        spans.failed(span, CancelledError())
+    elif error := appended.exception():
+        spans.failed(span, error)
+    span.end()
 
 
 def open_postgres(location: Location, timeout_s: float) -> "PostgresSession":

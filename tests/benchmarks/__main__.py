@@ -19,6 +19,7 @@ from tests.benchmarks.made_log import generate
 from tests.benchmarks.measure import Row, table
 from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
 from tests.benchmarks.replicas import clients, replicas, turns
+from tests.benchmarks.scraping import scrapes
 from tests.benchmarks.serving import list_of_fifty, start_up
 from tests.benchmarks.stacks import BareCompose, deployments, stack_of_ten
 from tests.benchmarks.verifying import verification
@@ -48,6 +49,7 @@ def _rows(directory: Path, server: PostgresServer, compose: BareCompose, *, quic
         rows += asyncio.run(durable_commands(location, 200 if quick else 1500))
     for location in _new_logs(directory, server):
         rows += folding(location, 20_000 if quick else 100_000, few)
+    rows += scrapes(lambda: _new_logs(directory, server), [1000, 20_000 if quick else 1_000_000], few * 5)
     for location in _new_logs(directory, server):
         rows += verification(location, 50_000 if quick else 500_000)
     rows += replicas(lambda: _new_logs(directory, server)[1], 1 if quick else 5)

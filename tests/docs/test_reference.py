@@ -13,7 +13,7 @@ from domain.catalogue.tool import Surface
 from domain.events import EVENT_TYPES
 from domain.secrets import DataKey
 from server.bootstrap import new_id, now_ms
-from server.reference import tools_page, with_settings
+from server.reference import tools_page, with_metrics, with_settings
 from tests.contract.events import life
 from tests.contract.rows import execute, rows
 
@@ -27,6 +27,11 @@ def test_the_tool_reference_is_current() -> None:
 def test_the_settings_reference_is_current() -> None:
     page = (ROOT / "docs/configuration.md").read_text()
     assert page == with_settings(page), "run `make docs`"
+
+
+def test_the_metrics_reference_is_current() -> None:
+    page = (ROOT / "docs/observability.md").read_text()
+    assert page == with_metrics(page), "run `make docs`"
 
 
 def test_every_event_type_is_explained() -> None:

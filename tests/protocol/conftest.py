@@ -8,6 +8,7 @@ import docker
 import pytest
 
 from tests.conftest import Serve
+from tests.otlp import Receiver, receiving
 from tests.protocol.servers import Era, HttpServer, Raw, RawHttp, StdioServer, running
 from tests.protocol.throwaway import Gate
 from tests.protocol.throwaway_server import HTTP, STDIO
@@ -35,6 +36,12 @@ def _children() -> list[tuple[int, str]]:
             if parent == os.getpid():
                 found.append((int(entry.name), command))
     return found
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A command that waits for somebody else, as clients meet it: over stdio with a process each, and over HTTP."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,28 +28,34 @@ class _As(RawHttp):
         return {**super().headers(method, params), "Authorization": f"Bearer {KEY}{self._name}"}
 
 
-@pytest.fixture(params=["stdio", "http"])
-def talks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Raw, Raw]]:
-    """What the requester and the approver call through."""
-    state, names = tmp_path / "both", ("admin", "asker")
+@contextmanager
+def asking_and_approving(transport: str, directory: Path, **changes: Any) -> Iterator[tuple[Raw, Raw]]:
+    """What the requester and the approver call through, on servers that are started with ``changes``."""
+    state, names = directory / "both", ("admin", "asker")
     state.mkdir()
 
     def rules() -> None:
         users = {name: {"role": "admin", "key_sha256": fingerprint(KEY + name)} for name in names}
         write_rules(state / "config", users=users, approvals=[{"effects": ["destroy"]}])
 
-    if request.param == "http":
-        server = HttpServer(state)
+    if transport == "http":
+        server = HttpServer(state, **changes)
         rules()
         with running(server):
             yield _As(server, "asker"), _As(server, "admin")
         return
     rules()
-    asker = StdioServer(state, DOCKER_MCP_TOKEN=KEY + "asker")
+    asker = StdioServer(state, DOCKER_MCP_TOKEN=KEY + "asker", **changes)
     with running(asker):
-        approver = StdioServer(state, DOCKER_MCP_TOKEN=KEY + "admin")
+        approver = StdioServer(state, DOCKER_MCP_TOKEN=KEY + "admin", **changes)
         with running(approver):
             yield asker, approver
+
+
+@pytest.fixture(params=["stdio", "http"])
+def talks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Raw, Raw]]:
+    with asking_and_approving(request.param, tmp_path) as both:
+        yield both
 
 
 def call(tool: str, meta: Message | None = None, **arguments: Any) -> Message:

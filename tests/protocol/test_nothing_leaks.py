@@ -19,6 +19,7 @@ from domain.catalogue.tool import AnyTool, Surface
 from server.mcp_server import COMMAND_ID_META
 from tests.cli.command import docker_mcp
 from tests.conftest import SEALING_KEY, PostgresServer, Serve, caller
+from tests.otlp import Receiver
 from tests.protocol.planted import (
     MARK,
     Sighting,
@@ -152,11 +153,11 @@ def test_every_secret_field_of_the_catalogue_is_planted() -> None:
 
 
 def test_no_planted_value_is_found_anywhere(
-    tmp_path: Path, engine: docker.APIClient, image: str, name: Callable[[str], str]
+    tmp_path: Path, engine: docker.APIClient, image: str, name: Callable[[str], str], receiver: Receiver
 ) -> None:
     state, temporary = tmp_path / "state", tmp_path / "temporary"
     temporary.mkdir()
-    of_server: dict[str, Any] = {"TMPDIR": temporary, "MCP_AUTH_SECRET": SIGNING}
+    of_server: dict[str, Any] = {"TMPDIR": temporary, "MCP_AUTH_SECRET": SIGNING, **receiver.variables}
     server = HttpServer(state, **of_server)
     key_file = state / "ledger.db.key"
     needles = [*PLANTED.values(), *planted_fields(), KEY, SIGNING]
@@ -204,6 +205,9 @@ def test_no_planted_value_is_found_anywhere(
         done = docker_mcp(*words, env=environment)
         ask.told += [done.stdout, done.stderr]
     check_files()
+    traces = b"".join(receiver.bodies)
+    assert b"projector deploy-compose" in traces
+    assert [needle for needle in needles if needle.encode() in traces] == []
     answers = "\n".join(ask.told)
     assert [needle for needle in [*needles, key_file.read_text().strip()] if needle in answers] == []
     assert {each for each in seen if each.where == "cmdline" or each.parent in servers} == set()

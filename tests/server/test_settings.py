@@ -19,6 +19,8 @@ WRONG = {
     "DOCKER_MCP_TOKEN_LIFETIME_S": (["", "0", "59", "2592001", "1.5", "soon"], ["at least 60", "at most 2592000"]),
     "DOCKER_MCP_READ_ONLY": (["", "perhaps", "2"], ["boolean"]),
     "LOG_LEVEL": (["", "debug", "TRACE", "10"], ["'DEBUG'", "'INFO'", "'WARNING'", "'ERROR'", "'CRITICAL'"]),
+    "DOCKER_MCP_LOG_FORMAT": (["", "JSON", "human"], ["'text'", "'json'"]),
+    "DOCKER_MCP_METRICS_TOKEN": (["", "short", "only-15-letters"], ["at least 16"]),
     "DOCKER_MCP_STDIO_ROLE": (["", "Root", "two words", "-admin", "r" * 33], ["^[a-z0-9][a-z0-9_-]{0,31}$"]),
     "DOCKER_MCP_APPEND_TIMEOUT_S": (["", "0", "61", "nan", "inf", "soon"], ["more than 0", "at most 60"]),
     "DOCKER_MCP_ENGINE_TIMEOUT_S": (["", "0", "3601", "1.5"], ["at least 1", "at most 3600"]),
