@@ -64,6 +64,48 @@ UNFINISHED: Final = Metric(
 FOLDED: Final = (COMMANDS, COMMAND_DURATION, DENIALS, AUTHENTICATIONS, EVENTS, LOG_POSITION, UNFINISHED)
 """The metrics that are folds of the log: every process on one log tells the same values."""
 
+ENGINE_UP: Final = Metric(
+    "docker_mcp_engine_up",
+    MetricKind.GAUGE,
+    "1 if the Docker Engine answers, 0 if not. `local` is an engine behind a socket of this machine.",
+    ("engine",),
+)
+LOG_UP: Final = Metric(
+    "docker_mcp_log_up",
+    MetricKind.GAUGE,
+    "1 if the log could be read for this scrape, 0 if not: then the metrics that come from it are missing.",
+)
+LOG_SIZE: Final = Metric("docker_mcp_log_size_bytes", MetricKind.GAUGE, "Space that the log takes in its database.")
+OLDEST_UNFINISHED: Final = Metric(
+    "docker_mcp_oldest_unfinished_seconds",
+    MetricKind.GAUGE,
+    "Since when the oldest command without a final status is in the log; 0 if there is none.",
+)
+PROJECTION_LAG: Final = Metric(
+    "docker_mcp_projection_lag_events",
+    MetricKind.GAUGE,
+    "Events of the log that the metrics of this scrape do not count yet.",
+)
+CHAIN_INTACT: Final = Metric(
+    "docker_mcp_chain_intact", MetricKind.GAUGE, "0 once this server has found tampering in the log, else 1."
+)
+CHAIN_VERIFIED_POSITION: Final = Metric(
+    "docker_mcp_chain_verified_position",
+    MetricKind.GAUGE,
+    "The position up to which this server has verified the log.",
+)
+
+LIVE: Final = (
+    ENGINE_UP,
+    LOG_UP,
+    LOG_SIZE,
+    OLDEST_UNFINISHED,
+    PROJECTION_LAG,
+    CHAIN_INTACT,
+    CHAIN_VERIFIED_POSITION,
+)
+"""Gauges of the moment, no folds: what the process that is scraped sees. Those of the chain come from servers only."""
+
 DURATION_BUCKETS_US: Final = (
     1_000,
     2_500,
