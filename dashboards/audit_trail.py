@@ -12,6 +12,7 @@ DATASOURCE_UID: Final = "docker-mcp-log"
 
 _MOST_ROWS: Final = 200
 _REFUSED: Final = "status IN ('denied', 'rejected', 'refused', 'expired')"
+_OPEN: Final = "status IN ('authorized', 'deferred', 'running', 'unknown')"
 _ALL: Final = "'__all'"
 """Stands for every value. Grafana puts it in as it is, while chosen values are quoted."""
 
@@ -67,7 +68,7 @@ SELECT count(*) AS "Commands",
        count(DISTINCT principal) AS "Principals",
        coalesce(sum(CASE WHEN status = 'failed' THEN 1 ELSE 0 END), 0) AS "Failed",
        coalesce(sum(CASE WHEN {_REFUSED} THEN 1 ELSE 0 END), 0) AS "Refused",
-       coalesce(sum(CASE WHEN status IN ('authorized', 'deferred', 'running', 'unknown') THEN 1 ELSE 0 END), 0) AS "Open"
+       coalesce(sum(CASE WHEN {_OPEN} THEN 1 ELSE 0 END), 0) AS "Open"
 FROM audit_trail
 WHERE {_FILTER}
 """.strip()
@@ -256,14 +257,18 @@ def _panels(dialect: Dialect) -> list[tuple[str, list[Panel]]]:
     )
     story = _table(
         "One command's story",
-        "Every event of the command in the filter `Command`, else of the newest one. Arguments and results are shown by "
-        "`docker-mcp audit show ID`, with what is sealed left sealed.",
+        "Every event of the command in the filter `Command`, else of the newest one. What it was asked and answered is "
+        "shown by `docker-mcp audit show ID`, with what is sealed left sealed.",
         dialect.query(_story(dialect)),
         "no such command",
         (24, 9),
         (),
     )
-    return [("What happened", [glance, over_time, newest]), ("Who and what", [by_principal, by_object]), ("Why", [story])]
+    return [
+        ("What happened", [glance, over_time, newest]),
+        ("Who and what", [by_principal, by_object]),
+        ("Why", [story]),
+    ]
 
 
 def audit_trail(dialect: Dialect) -> Json:

@@ -67,7 +67,9 @@ def _stat(title: str, about: str, expr: str, empty: str, **more: object) -> Pane
         "textMode": "auto",
     }
     found: Json = {"size": (4, 4), "options": options, **more}
-    return Panel(title=title, about=about, kind="stat", targets=[_query(expr, title, instant=True)], empty=empty, **found)
+    return Panel(
+        title=title, about=about, kind="stat", targets=[_query(expr, title, instant=True)], empty=empty, **found
+    )
 
 
 def _lines(title: str, about: str, targets: Sequence[Json], empty: str, **more: object) -> Panel:
@@ -109,7 +111,9 @@ _FAILED: Final = f'outcome="failed",{_CHOSEN_ROLE}'
 _CARRIED_OUT: Final = f'outcome=~"success|failed",{_CHOSEN_ROLE}'
 
 
-def error_ratio(window: str, failed: str = _FAILED, carried_out: str = _CARRIED_OUT, *, since_ever: bool = False) -> str:
+def error_ratio(
+    window: str, failed: str = _FAILED, carried_out: str = _CARRIED_OUT, *, since_ever: bool = False
+) -> str:
     """Return the PromQL of the share of failed commands among those that were carried out within ``window``."""
     bad = grown(metrics.COMMANDS, window, match=failed, since_ever=since_ever)
     all_of_them = grown(metrics.COMMANDS, window, match=carried_out, since_ever=since_ever)
@@ -158,7 +162,7 @@ def _glance() -> list[Panel]:
         ),
         _stat(
             "Oldest unfinished",
-            "Since when the oldest of them is in the log. Deployments may take an hour, approvals as long as their rule says.",
+            "Since when the oldest of them is in the log. Deployments take up to an hour, approvals what their rule says.",
             f"max({metrics.OLDEST_UNFINISHED.name})",
             "no server",
             unit="s",
@@ -254,7 +258,7 @@ def _log() -> list[Panel]:
     return [
         _lines(
             "Position and verification",
-            "The log's newest position, and the one up to which a server has verified it. The second follows the first.",
+            "The log's newest position, and the one up to which a server has verified it, which follows the first.",
             [
                 _query(f"max({metrics.LOG_POSITION.name})", "newest"),
                 _query(f"max({metrics.CHAIN_VERIFIED_POSITION.name})", "verified", ref="B"),
@@ -289,7 +293,13 @@ def _log() -> list[Panel]:
             "1 for each server that Prometheus reaches, 0 for one that it does not.",
             [_query('up{job="docker-mcp"}', "{{instance}}")],
             "Prometheus scrapes no server",
-            custom={"drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": 2, "axisSoftMax": 1, "axisSoftMin": 0},
+            custom={
+                "drawStyle": "line",
+                "lineInterpolation": "stepAfter",
+                "lineWidth": 2,
+                "axisSoftMax": 1,
+                "axisSoftMin": 0,
+            },
             size=(8, 8),
         ),
     ]
