@@ -258,7 +258,7 @@ def _panels(dialect: Dialect) -> list[tuple[str, list[Panel]]]:
     story = _table(
         "One command's story",
         "Every event of the command in the filter `Command`, else of the newest one. What it was asked and answered is "
-        "shown by `docker-mcp audit show ID`, with what is sealed left sealed.",
+        "shown by `docker-mcp audit --show ID`, with what is sealed left sealed.",
         dialect.query(_story(dialect)),
         "no such command",
         (24, 9),

@@ -162,7 +162,7 @@ def _glance() -> list[Panel]:
         ),
         _stat(
             "Oldest unfinished",
-            "Since when the oldest of them is in the log. Deployments take up to an hour, approvals what their rule says.",
+            "Since when the oldest of them is in the log. Deployments take up to an hour, approvals longer.",
             f"max({metrics.OLDEST_UNFINISHED.name})",
             "no server",
             unit="s",

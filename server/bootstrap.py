@@ -61,6 +61,7 @@ from server.version import VERSION
 from server.workers import Workers
 
 if TYPE_CHECKING:
+    from adapters.prometheus import Exposition
     from adapters.store.audit_trail import SqlAuditTrail
 
 _LOG_WORKERS: Final = 4
@@ -267,6 +268,8 @@ class Application:
             in_order = False
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(self.watch.stop, sign=in_order), _WATCH_STOP_S)
+        if "metrics" in self.__dict__:
+            self.metrics.close()
         self.store.close()
         self.docker.close()
         self._engine_workers.abandon()
@@ -322,6 +325,13 @@ class Application:
         return SqlAuditTrail(
             self.store.reader, self.store.watch, self._catalogue.with_effect, lambda: self.journal.health.closing
         )
+
+    @cached_property
+    def metrics(self) -> "Exposition":
+        """What ``/prometheus`` tells."""
+        from server.metrics import metrics_of
+
+        return metrics_of(self.settings, now_ms, lambda: self.docker.engine.ping(), self.chain)
 
     @cached_property
     def log_export(self) -> Any:

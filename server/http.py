@@ -23,6 +23,7 @@ from domain.errors import ConfigurationError, DockerMcpError
 from server.bootstrap import Application
 from server.callers import Callers
 from server.http_auth import BearerMiddleware, HostMiddleware
+from server.http_metrics import ScrapeGuard, metrics_routes
 from server.mcp_server import MOST_MESSAGE_BYTES, McpServer
 from server.settings import Settings, is_loopback
 
@@ -41,7 +42,7 @@ _NO_MESSAGE: Final = {
 
 
 def http_application(application: Application, server: McpServer, callers: Callers) -> Starlette:
-    """Return the ASGI application: ``/mcp``, ``/healthz`` (the process) and ``/readyz`` (log and engine)."""
+    """Return the ASGI application: ``/mcp``, metrics, ``/healthz`` (the process) and ``/readyz`` (log and engine)."""
 
     async def healthz(_request: Request) -> Response:
         return _json({"status": "ok"})
@@ -53,7 +54,8 @@ def http_application(application: Application, server: McpServer, callers: Calle
             problems = {"server": f"the checks did not end within {_READY_WITHIN_S} s"}
         return _json({"status": "not ready" if problems else "ready", **problems}, 503 if problems else 200)
 
-    hosts = application.settings.allowed_hosts
+    settings = application.settings
+    hosts = settings.allowed_hosts
     app = server.sdk.streamable_http_app(
         max_request_body_size=MOST_MESSAGE_BYTES,
         transport_security=TransportSecuritySettings(
@@ -66,7 +68,11 @@ def http_application(application: Application, server: McpServer, callers: Calle
                 for allowed in (f"{scheme}://{host}", f"{scheme}://{host}:*")
             ],
         ),
-        custom_starlette_routes=[Route("/healthz", healthz), Route("/readyz", readyz)],
+        custom_starlette_routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            *metrics_routes(application.metrics, ScrapeGuard(settings, settings.DOCKER_MCP_HOST)),
+        ],
     )
     open_prompts = frozenset(tool.name for tool in server.dispatcher.catalogue if tool.open_to_all)
     app.add_middleware(BearerMiddleware, callers=callers, dispatcher=server.dispatcher, open_prompts=open_prompts)
@@ -84,18 +90,7 @@ async def serve_http(
     Running commands then get their grace period and are still answered.
     """
     settings = application.settings
-    config = uvicorn.Config(
-        http_application(application, server, callers),
-        ssl_certfile=settings.DOCKER_MCP_TLS_CERT,
-        ssl_keyfile=settings.DOCKER_MCP_TLS_KEY,
-        http="httptools",
-        access_log=False,
-        proxy_headers=settings.DOCKER_MCP_TLS is not None,  # else anybody could claim any address
-        limit_concurrency=_MOST_CONNECTIONS,
-        log_config=None,
-        timeout_graceful_shutdown=1,
-    )
-    http_server = _HttpServer(config)
+    http_server = HttpServer(uvicorn_config(http_application(application, server, callers), settings))
 
     async def end() -> None:
         unfinished = await application.dispatcher.close(settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
@@ -110,8 +105,23 @@ async def serve_http(
     return "the process was told to end"
 
 
-def check_exposure(settings: Settings) -> None:
-    """Refuse to speak plain HTTP beyond this machine.
+def uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """Return how ``app`` is served: with the TLS files of the settings, within limits, without a log of requests."""
+    return uvicorn.Config(
+        app,
+        ssl_certfile=settings.DOCKER_MCP_TLS_CERT,
+        ssl_keyfile=settings.DOCKER_MCP_TLS_KEY,
+        http="httptools",
+        access_log=False,
+        proxy_headers=settings.DOCKER_MCP_TLS is not None,  # else anybody could claim any address
+        limit_concurrency=_MOST_CONNECTIONS,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def check_exposure(settings: Settings, host: str | None = None) -> None:
+    """Refuse to speak plain HTTP beyond this machine; ``host`` is listened on, by default that of the settings.
 
     Raises:
         ConfigurationError: saying what would allow it.
@@ -121,7 +131,7 @@ def check_exposure(settings: Settings) -> None:
     for file in filter(None, (settings.DOCKER_MCP_TLS_CERT, settings.DOCKER_MCP_TLS_KEY)):
         if not os.access(file, os.R_OK):
             raise ConfigurationError(f"the TLS file cannot be read: {file}")
-    if not (is_loopback(settings.DOCKER_MCP_HOST) or settings.DOCKER_MCP_TLS_CERT or settings.DOCKER_MCP_TLS):
+    if not (is_loopback(host or settings.DOCKER_MCP_HOST) or settings.DOCKER_MCP_TLS_CERT or settings.DOCKER_MCP_TLS):
         raise ConfigurationError(
             "beyond loopback the server speaks TLS only",
             hint="set DOCKER_MCP_TLS_CERT and DOCKER_MCP_TLS_KEY, or DOCKER_MCP_TLS=terminated-upstream behind a proxy",
@@ -155,7 +165,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     )
 
 
-class _HttpServer(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Leaves signals to us: commands finish before connections are closed."""
 
     @contextmanager

@@ -48,6 +48,12 @@ class Settings(BaseSettings):
         Literal["terminated-upstream"] | None,
         Field(description="Declares that a proxy in front speaks TLS with the clients."),
     ] = None
+    DOCKER_MCP_METRICS_TOKEN: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=16, description="Bearer token of who scrapes metrics; beyond loopback there are none without."
+        ),
+    ] = None
     DOCKER_MCP_AUTH_FILE: Annotated[
         Path | None,
         Field(description="Users, roles and host safety; `docker_mcp_auth.json` in the configuration directory."),
@@ -70,6 +76,9 @@ class Settings(BaseSettings):
     LOG_LEVEL: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Field(description="What goes to stderr.")
     ] = "INFO"
+    DOCKER_MCP_LOG_FORMAT: Annotated[
+        Literal["text", "json"], Field(description="How it is written there: for people, or an object a line.")
+    ] = "text"
     DOCKER_MCP_DATABASE_URL: Annotated[
         SecretStr | None,
         Field(description="Where the event log is: sqlite:////path or postgresql://…; SQLite in the state directory."),
@@ -210,6 +219,10 @@ class Settings(BaseSettings):
     @property
     def token(self) -> str | None:
         return self.DOCKER_MCP_TOKEN.get_secret_value() if self.DOCKER_MCP_TOKEN else None
+
+    @property
+    def metrics_token(self) -> str | None:
+        return self.DOCKER_MCP_METRICS_TOKEN.get_secret_value() if self.DOCKER_MCP_METRICS_TOKEN else None
 
     @property
     def allowed_hosts(self) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """The metric series in the database: folded by position from a checkpoint, by whichever process asks first."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
@@ -71,23 +73,37 @@ class MetricSeriesStore:
             ReadModelError: if the stored series were not folded from this log.
         """
         with Beside(self._location, self._timeout_s) as beside:
-            stored, folded, head = load(beside), 0, beside.head()
-            behind = head - stored.series.position
-            while events := self._next(beside, stored, head):
-                if _advance(beside, stored.series, events):
-                    stored = StoredSeries(stored.series, events[-1].event_hash)
-                    folded += len(events)
-                    progress(folded, behind)
-                else:
-                    stored = load(beside)
-            return CaughtUp(stored.series, folded)
+            return catch_up(beside, progress, self._batch)
 
-    def _next(self, beside: Beside, stored: StoredSeries, head: int) -> list[EventPart]:
-        """Return the next events up to ``head``, once it is clear that the checkpoint lies in this log."""
-        position = stored.series.position
-        if position == 0:
-            return beside.parts(0, head, self._batch)
-        return follow(beside.parts(position - 1, max(head, position), self._batch + 1), stored)
+
+def catch_up(
+    beside: Beside, progress: Progress = no_progress, batch: int = EVENTS_IN_A_BATCH, within_s: float = inf
+) -> CaughtUp:
+    """Do what :meth:`MetricSeriesStore.catch_up` says on a connection that is there; stop soon after ``within_s``.
+
+    Series that were stopped at are those as of their own position.
+    """
+    deadline = time.monotonic() + within_s
+    stored, folded, head = load(beside), 0, beside.head()
+    behind = head - stored.series.position
+    while events := _next(beside, stored, head, batch):
+        if _advance(beside, stored.series, events):
+            stored = StoredSeries(stored.series, events[-1].event_hash)
+            folded += len(events)
+            progress(folded, behind)
+        else:
+            stored = load(beside)
+        if time.monotonic() > deadline:
+            break
+    return CaughtUp(stored.series, folded)
+
+
+def _next(beside: Beside, stored: StoredSeries, head: int, batch: int) -> list[EventPart]:
+    """Return the next events up to ``head``, once it is clear that the checkpoint lies in this log."""
+    position = stored.series.position
+    if position == 0:
+        return beside.parts(0, head, batch)
+    return follow(beside.parts(position - 1, max(head, position), batch + 1), stored)
 
 
 def follow(events: Sequence[EventPart], stored: StoredSeries) -> list[EventPart]:

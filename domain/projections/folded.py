@@ -42,6 +42,22 @@ class EventPart(NamedTuple):
     event_hash: str
 
 
+class TracedPart(NamedTuple):
+    """An event that belongs to a trace, with what leads there besides what folds read."""
+
+    position: int
+    stream: str
+    type: str
+    principal: str
+    role: str
+    tool: str | None
+    status: str | None
+    data: str
+    event_hash: str
+    trace_id: str
+    occurred_at_ms: int
+
+
 def tree_of(event: FoldedEvent) -> dict[str, Any]:
     """Return the data of an event of any type; an empty tree for data that is none: a fold goes on past a bad row."""
     try:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from domain.events import AuthenticationFailed, AuthenticationSucceeded, CommandDenied, CommandReceived, LogContinued
 from domain.lifecycle import FINAL
 from domain.projections.carried_over import taken_over
-from domain.projections.folded import FoldedEvent, tree_of
+from domain.projections.folded import FoldedEvent, TracedPart, tree_of
 from domain.projections.metrics import (
     AUTHENTICATIONS,
     COMMAND_DURATION,
@@ -73,6 +73,15 @@ class Family(NamedTuple):
     samples: list[Sample]
 
 
+class Exemplar(NamedTuple):
+    """One command that stands for those of its bucket: its trace, how long it took, and when it ended."""
+
+    trace_id: str
+    seconds: float
+    at_s: float
+    """Seconds since 1970 UTC."""
+
+
 class MetricSeries:
     """Folds events into series. Memory grows with the number of series, never with the log."""
 
@@ -123,8 +132,7 @@ class MetricSeries:
             named, so_far = _named(metric, labels), 0
             for part in (*map(str, DURATION_BUCKETS_US), _BEYOND):
                 so_far += self.values[SeriesKey(metric.name, labels, part)]
-                bound = part if part == _BEYOND else str(int(part) / 1_000_000)
-                yield Sample("_bucket", {**named, "le": bound}, so_far)
+                yield Sample("_bucket", {**named, "le": _bound(part)}, so_far)
             yield Sample("_sum", named, self.values[SeriesKey(metric.name, labels, _SUM)] / 1_000_000)
             yield Sample("_count", named, so_far)
 
@@ -159,16 +167,35 @@ def _count_ended(event: FoldedEvent, tool: str, status: str, counts: _Counts) ->
     if event.type == CommandDenied.type:
         rule = tree_of(event).get("rule")
         counts[DENIALS.name, (tool, rule if isinstance(rule, str) else OTHER), ""] += 1
-    elif '"duration_us"' in event.data:
-        duration = tree_of(event).get("duration_us")
-        if type(duration) is int and 0 <= duration <= _LONGEST_US:
-            counts[COMMAND_DURATION.name, (tool,), _bucket(duration)] += 1
-            counts[COMMAND_DURATION.name, (tool,), _SUM] += duration
+    elif (duration := _duration_us(event)) is not None:
+        counts[COMMAND_DURATION.name, (tool,), _bucket(duration)] += 1
+        counts[COMMAND_DURATION.name, (tool,), _SUM] += duration
+
+
+def exemplars(events: Iterable[TracedPart]) -> dict[tuple[str, str], Exemplar]:
+    """Return an exemplar for each tool and bucket (its ``le``) that one of ``events`` fell into: the first of them."""
+    found: dict[tuple[str, str], Exemplar] = {}
+    for event in events:
+        if event.tool and event.status in FINAL and (duration := _duration_us(event)) is not None:
+            key = event.tool, _bound(_bucket(duration))
+            found.setdefault(key, Exemplar(event.trace_id, duration / 1_000_000, event.occurred_at_ms / 1000))
+    return found
+
+
+def _duration_us(event: FoldedEvent) -> int | None:
+    """Return how long the command took, None if that was not timed."""
+    duration = tree_of(event).get("duration_us") if '"duration_us"' in event.data else None
+    return duration if type(duration) is int and 0 <= duration <= _LONGEST_US else None
 
 
 def _bucket(duration_us: int) -> str:
     number = bisect_left(DURATION_BUCKETS_US, duration_us)
     return str(DURATION_BUCKETS_US[number]) if number < len(DURATION_BUCKETS_US) else _BEYOND
+
+
+def _bound(part: str) -> str:
+    """Return the upper bound of a bucket in seconds, as Prometheus writes it."""
+    return part if part == _BEYOND else str(int(part) / 1_000_000)
 
 
 def _named(metric: Metric, labels: tuple[str, ...]) -> dict[str, str]:

@@ -10,9 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
-from server.cli import approvals, archive, audit_command, checkpoint, exports, monitoring, rotate_log, users, verify
+from server.cli import (
+    approvals,
+    archive,
+    audit_command,
+    checkpoint,
+    exports,
+    metrics,
+    monitoring,
+    rotate_log,
+    users,
+    verify,
+)
 from server.cli.exit import Exit
-from server.settings import Settings, load_settings
+from server.logs import log_to_stderr
+from server.settings import load_settings
 from server.version import VERSION
 
 _DEBUG_HINT = "set LOG_LEVEL=DEBUG to see where"
@@ -53,7 +65,7 @@ def _default(
 def stdio(read_only: ReadOnly = False, toolsets: Toolsets = None) -> None:
     """Serve one MCP client over standard input and output."""
     settings = load_settings().narrowed(read_only=read_only, toolsets=toolsets)
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
 
     async def serve() -> bool:
         from server.bootstrap import Application, new_id
@@ -79,7 +91,7 @@ def http(
     """Serve MCP clients over Streamable HTTP on this machine."""
     settings = load_settings(use_working_directory=True, DOCKER_MCP_PORT=port)
     settings = settings.narrowed(read_only=read_only, toolsets=toolsets)
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
 
     async def serve() -> bool:
         from domain.access.auto_approve import auto_approved
@@ -200,6 +212,9 @@ def rotate_sealing_key(
     raise typer.Exit(Exit.OK if rotate(load_settings(), keep_old=keep_old, lost=lost) else Exit.FAILED)
 
 
+app.command("metrics")(metrics.metrics)
+
+
 @app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -261,10 +276,3 @@ def _run_and_exit(serve: Callable[[], Coroutine[Any, Any, bool]]) -> None:
 
 def _complain(error: DockerMcpError) -> None:
     typer.echo(f"docker-mcp: {error.describe()}", err=True)
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(level=settings.LOG_LEVEL, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.WARNING)  # it prints session ids
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("sse_starlette").setLevel(logging.INFO)  # below that it prints whole answers

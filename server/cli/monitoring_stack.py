@@ -53,11 +53,10 @@ def stack_for(
     _check_engine(settings)
     trail, without = _trail(settings, share_log=share_log)
     file = settings.state_dir / _PASSWORD_FILE
-    token = settings.DOCKER_MCP_METRICS_TOKEN
     stack = Stack(
         targets=targets or [_own_address(settings)],
         https=settings.DOCKER_MCP_TLS_CERT is not None,
-        metrics_token=token.get_secret_value() if token else None,
+        metrics_token=settings.metrics_token,
         password=_password(file),
         ports=ports,
         trail=trail,
