@@ -146,8 +146,8 @@ def _glance() -> list[Panel]:
             steps=(("green", None), ("red", 1)),
         ),
         _stat(
-            "Error ratio",
-            "Failed commands of those that were carried out, in the range shown. Refused ones are not carried out.",
+            "Failed",
+            "The share that failed of the commands carried out in the range shown. Refused ones are not carried out.",
             f"{error_ratio('$__range', since_ever=True)} or vector(0)",
             "no command",
             unit="percentunit",
@@ -185,7 +185,7 @@ def _commands() -> list[Panel]:
         ),
         _lines(
             "Error ratio",
-            "Failed commands of those that were carried out, in five minutes; nothing where none was.",
+            "The share that failed of the commands carried out in the five minutes before; 0 where none was.",
             [_query(f"{error_ratio('5m')} or vector(0)", "failed")],
             "no command yet",
             unit="percentunit",
