@@ -47,7 +47,7 @@ class Dialect:
         """Return the query of a variable."""
         if self.plugin == "frser-sqlite-datasource":
             return {"type": "query", "query": self.query(sql), "refresh": 2}
-        return {"type": "query", "query": sql, "definition": sql, "refresh": 2}
+        return {"type": "query", "query": sql, "refresh": 2}
 
 
 POSTGRES: Final = Dialect("postgres", "grafana-postgresql-datasource", "data::json ->> '{}'")

@@ -338,7 +338,6 @@ def operations() -> Json:
         "description": "The Prometheus that scrapes the servers.",
         "type": "datasource",
         "query": "prometheus",
-        "current": {},
         "hide": 0,
         "skipUrlSync": False,
     }

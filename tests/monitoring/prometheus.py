@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,10 +81,10 @@ class Prometheus:
     def answers(self) -> bool:
         assert self.process.poll() is None, "Prometheus ended at its start"
         try:
-            self._get("query", query="1")
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=10) as response:
+                return bool(response.status == HTTPStatus.OK)
         except OSError:
             return False
-        return True
 
     def stop(self) -> None:
         self.process.terminate()
