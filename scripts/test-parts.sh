@@ -4,10 +4,11 @@
 set -euo pipefail
 
 programs=/usr/local/bin
+templates=/usr/share/prometheus/alertmanager  # where Debian's Alertmanager looks for them
 monitoring=(prometheus promtool prometheus-alertmanager amtool)
 
 have_packages() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /bin/busybox ]; }
-have_monitoring() { command -v "${monitoring[@]}" | wc -l | grep -qx "${#monitoring[@]}"; }
+have_monitoring() { [ -e "$templates/default.tmpl" ] && command -v "${monitoring[@]}" | wc -l | grep -qx "${#monitoring[@]}"; }
 
 have_packages && have_monitoring && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -32,4 +33,5 @@ if ! have_monitoring; then
     for program in "${monitoring[@]}"; do
         install -m 755 "$work/unpacked/usr/bin/$program" "$programs/$program"
     done
+    install -D -m 644 "$work/unpacked$templates/"*.tmpl -t "$templates"
 fi

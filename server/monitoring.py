@@ -25,6 +25,8 @@ SQLITE_PLUGIN: Final = "frser-sqlite-datasource@4.0.6"
 _DEPLOY: Final = "deploy-compose"
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
 _LOG_FOLDER: Final = "/log"
+_OWNERS_VOLUME: Final = "grafana-of-owner"
+"""Where a Grafana that runs as the log's owner keeps its things: those of its own user it could not write."""
 _DIGEST_LABEL: Final = "monitoring.configuration"
 
 Tree = dict[str, Any]
@@ -94,7 +96,8 @@ class Stack:
             grafana = tree["services"]["grafana"]
             grafana["user"] = self.trail.owner
             mount = {"type": "bind", "source": self.trail.folder, "target": _LOG_FOLDER, "read_only": True}
-            grafana["volumes"].append(mount)
+            grafana["volumes"] = [f"{_OWNERS_VOLUME}:/var/lib/grafana", mount]
+            tree["volumes"][_OWNERS_VOLUME] = tree["volumes"].pop("grafana")
         contents = self._contents(tree["configs"])
         for service in tree["services"].values():
             service["configs"] = [each for each in service.get("configs", ()) if each["source"] in contents]

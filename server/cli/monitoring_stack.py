@@ -24,7 +24,7 @@ from server.cli.local import local_admin
 from server.monitoring import PROJECT, Stack, Trail, exempting, images
 from server.settings import Settings
 
-_DEPLOY_S: Final = 600
+_DEPLOY_S: Final = 120
 _PASSWORD_FILE: Final = "grafana-password"  # noqa: S105 (the name of the file)
 _SHARE_HINT: Final = (
     "the folder of the SQLite log also holds the keys that open what is sealed in it; with --share-log Grafana may "

@@ -11,6 +11,8 @@ from server.monitoring import images
 from tests.monitoring.prometheus import program
 from tests.real.second_engine import SecondEngine
 
+TEMPLATES: Final = "/usr/share/prometheus/alertmanager"
+"""Debian's Alertmanager looks for them at its start."""
 _APPLETS: Final = ("cat", "httpd", "id", "mkdir", "sh", "sleep", "wget")
 _GRAFANA: Final = (
     "mkdir -p /tmp/www/api && echo ok > /tmp/www/api/health && "
@@ -48,6 +50,7 @@ def _root_folder(programs: list[str]) -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
+        archive.add(TEMPLATES, TEMPLATES.lstrip("/"))
         for each in programs:
             archive.add(each, f"bin/{Path(each).name}")
             told = subprocess.run(["ldd", each], capture_output=True, text=True, check=True).stdout
