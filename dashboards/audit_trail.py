@@ -10,6 +10,7 @@ from domain.lifecycle import Status
 UID: Final = "docker-mcp-audit"
 DATASOURCE_UID: Final = "docker-mcp-log"
 
+_SQLITE_PLUGIN: Final = "frser-sqlite-datasource"
 _MOST_ROWS: Final = 200
 _REFUSED: Final = "status IN ('denied', 'rejected', 'refused', 'expired')"
 _OPEN: Final = "status IN ('authorized', 'deferred', 'running', 'unknown')"
@@ -22,14 +23,14 @@ class Dialect:
     """One database.
 
     Attributes:
-        name: what the dashboard's file is called after.
         plugin: Grafana's name of the data source.
         field: SQL of a text in an event's data, by its key.
+        time: SQL of an event's time, as the plugin takes it.
     """
 
-    name: str
     plugin: str
     field: str
+    time: str
 
     @property
     def datasource(self) -> Json:
@@ -37,7 +38,7 @@ class Dialect:
 
     def query(self, sql: str, *, series: bool = False) -> Json:
         """Return a query as the data source takes it; the column ``time`` is one of times."""
-        if self.plugin == "frser-sqlite-datasource":
+        if self.plugin == _SQLITE_PLUGIN:
             kind = "time series" if series else "table"
             return {"refId": "A", "queryText": sql, "rawQueryText": sql, "queryType": kind, "timeColumns": ["time"]}
         form = "time_series" if series else "table"
@@ -45,13 +46,15 @@ class Dialect:
 
     def values(self, sql: str) -> Json:
         """Return the query of a variable."""
-        if self.plugin == "frser-sqlite-datasource":
+        if self.plugin == _SQLITE_PLUGIN:
             return {"type": "query", "query": self.query(sql), "refresh": 2}
         return {"type": "query", "query": sql, "refresh": 2}
 
 
-POSTGRES: Final = Dialect("postgres", "grafana-postgresql-datasource", "data::json ->> '{}'")
-SQLITE: Final = Dialect("sqlite", "frser-sqlite-datasource", "data ->> '$.{}'")
+POSTGRES: Final = Dialect(
+    "grafana-postgresql-datasource", "data::json ->> '{}'", "to_timestamp(occurred_at_ms / 1000.0)"
+)
+SQLITE: Final = Dialect(_SQLITE_PLUGIN, "data ->> '$.{}'", "occurred_at_ms / 1000.0")
 
 _IN_RANGE: Final = "occurred_at_ms BETWEEN $__from AND $__to"
 
@@ -119,7 +122,7 @@ def _story(dialect: Dialect) -> str:
         return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
 
     return f"""
-SELECT occurred_at_ms / 1000.0 AS time, type AS event, status, principal, role, object, {told("summary")} AS summary,
+SELECT {dialect.time} AS time, type AS event, status, principal, role, object, {told("summary")} AS summary,
        {told("rule")} AS rule, {told("reason", "message")} AS reason, {told("code")} AS code,
        {told("duration_us")} AS duration_us, position, trace_id, event_hash
 FROM event
@@ -146,7 +149,7 @@ def _table(title: str, about: str, target: Json, empty: str, size: tuple[int, in
 
 def _filter_link(variable: str, what: str) -> list[Json]:
     """Return the link of a value that sets the filter ``variable`` to it."""
-    return [link(what, f"/d/{UID}?${{__url_time_range}}&var-{variable}=${{__value.raw}}")]
+    return [link(what, f"/d/{UID}?${{__url_time_range}}&var-{variable}=${{__value.raw:percentencode}}")]
 
 
 _STATUS_COLORS: Final[Mapping[str, str]] = {
