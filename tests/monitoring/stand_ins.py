@@ -15,8 +15,8 @@ TEMPLATES: Final = "/usr/share/prometheus/alertmanager"
 """Debian's Alertmanager looks for them at its start."""
 _APPLETS: Final = ("cat", "httpd", "id", "mkdir", "sh", "sleep", "wget")
 _GRAFANA: Final = (
-    "mkdir -p /tmp/www/api && echo ok > /tmp/www/api/health && "
-    "exec httpd -f -p 127.0.0.1:$GF_SERVER_HTTP_PORT -h /tmp/www"
+    "trap exit TERM; mkdir -p /tmp/www/api; echo ok > /tmp/www/api/health; "
+    "httpd -f -p 127.0.0.1:$GF_SERVER_HTTP_PORT -h /tmp/www & wait"
 )
 
 

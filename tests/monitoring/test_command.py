@@ -23,6 +23,8 @@ from tests.protocol.servers import HttpServer, running
 from tests.real.calls import Calls
 from tests.waiting import wait_for
 
+UP_S = 150
+"""Longer than `up` waits for the stack, so that it can say what is wrong with it."""
 PLAIN = Stack(targets=["127.0.0.1:3334"], password="pa$$word")
 
 
@@ -83,7 +85,7 @@ def test_up_status_and_down_on_a_real_engine(own_engine: StackEngine, tmp_path: 
         )
     ]
     with running(server):
-        done = docker_mcp("start", "monitoring", *ports, f"--target=127.0.0.1:{server.port}", env=env)
+        done = docker_mcp("start", "monitoring", *ports, f"--target=127.0.0.1:{server.port}", env=env, limit_s=UP_S)
         assert done.returncode == 0, done.stderr
         password_file = tmp_path / "state/grafana-password"
         assert f"http://127.0.0.1:{grafana} (user admin, password in {password_file})" in done.stdout
@@ -118,7 +120,7 @@ def test_up_status_and_down_on_a_real_engine(own_engine: StackEngine, tmp_path: 
         assert recorded[0] == ("deploy-compose", "success", "docker-mcp monitoring up")
         assert password not in str(log.execute("SELECT * FROM event").fetchall())
 
-    done = docker_mcp("monitoring", "up", *ports, "--share-log", env=env)
+    done = docker_mcp("monitoring", "up", *ports, "--share-log", env=env, limit_s=UP_S)
     assert done.returncode == 0, done.stderr
     assert "Without" not in done.stdout
     log_mount = [
