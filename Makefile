@@ -33,8 +33,9 @@ torture: .venv/development  ## kill, pause and break servers for MINUTES on each
 	scripts/compose.sh
 	$(BIN)/python -m tests.torture --minutes $(MINUTES)
 
-docs: .venv/development  ## write the reference pages from the declarations
+docs: .venv/development  ## write the reference pages and the dashboards from the declarations
 	$(BIN)/python -m server.reference
+	$(BIN)/python -m dashboards
 
 format: .venv/development
 	$(BIN)/ruff check --fix .

@@ -87,6 +87,10 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="The empty PostgreSQL database that `docker-mcp rotate-log` goes over to."),
     ] = None
+    DOCKER_MCP_READER_URL: Annotated[
+        SecretStr | None,
+        Field(description="The PostgreSQL log by a role that may only read, for the Grafana of `monitoring up`."),
+    ] = None
     DOCKER_MCP_STATE_DIR: Annotated[
         Path | None, Field(description="Directory of the SQLite log and the generated keys.")
     ] = None
@@ -179,6 +183,10 @@ class Settings(BaseSettings):
     @property
     def new_database_url(self) -> str | None:
         return self.DOCKER_MCP_NEW_DATABASE_URL.get_secret_value() if self.DOCKER_MCP_NEW_DATABASE_URL else None
+
+    @property
+    def reader_url(self) -> str | None:
+        return self.DOCKER_MCP_READER_URL.get_secret_value() if self.DOCKER_MCP_READER_URL else None
 
     @property
     def compose_roots(self) -> tuple[Path, ...]:

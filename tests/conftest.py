@@ -90,15 +90,21 @@ def image(engine: docker.APIClient) -> str:
     return provide_image(Engine(os.environ, 60, 2))
 
 
-@pytest.fixture
-def name(engine: docker.APIClient) -> Iterator[Callable[[str], str]]:
-    """Names for objects of this test; whatever bears one is removed afterwards, also after a failure."""
+@contextmanager
+def removed_afterwards(engine: docker.APIClient) -> Iterator[Callable[[str], str]]:
+    """Give names for objects; whatever bears one is removed afterwards."""
     prefix = f"dmt-{uuid.uuid4().hex[:8]}"
 
     def with_prefix(suffix: str = "c") -> str:
         return f"{prefix}-{suffix}"
 
-    yield with_prefix
+    try:
+        yield with_prefix
+    finally:
+        _remove_all(engine, prefix)
+
+
+def _remove_all(engine: docker.APIClient, prefix: str) -> None:
     for container in engine.containers(all=True, filters={"name": prefix}):
         with contextlib.suppress(docker.errors.APIError):
             engine.remove_container(container["Id"], force=True, v=True)
@@ -108,6 +114,13 @@ def name(engine: docker.APIClient) -> Iterator[Callable[[str], str]]:
     for volume in engine.volumes(filters={"name": prefix})["Volumes"] or []:
         with contextlib.suppress(docker.errors.APIError):
             engine.remove_volume(volume["Name"], force=True)
+
+
+@pytest.fixture
+def name(engine: docker.APIClient) -> Iterator[Callable[[str], str]]:
+    """Names for objects of this test; whatever bears one is removed afterwards, also after a failure."""
+    with removed_afterwards(engine) as named:
+        yield named
 
 
 @pytest.fixture

@@ -11,7 +11,18 @@ import typer
 
 from adapters.tracing import start_tracing
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
-from server.cli import approvals, archive, audit_command, checkpoint, exports, metrics, rotate_log, users, verify
+from server.cli import (
+    approvals,
+    archive,
+    audit_command,
+    checkpoint,
+    exports,
+    metrics,
+    monitoring,
+    rotate_log,
+    users,
+    verify,
+)
 from server.cli.exit import Exit
 from server.logs import log_to_stderr
 from server.settings import load_settings
@@ -112,6 +123,8 @@ def http(
 app.add_typer(users.app, name="user")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(monitoring.app, name="monitoring")
+app.add_typer(monitoring.start, name="start")
 app.command("verify")(verify.verify)
 app.command("archive")(archive.archive)
 app.command("load-archive")(archive.load_archive)

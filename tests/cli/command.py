@@ -30,7 +30,11 @@ def environment(changes: Variables | None = None) -> dict[str, str]:
 
 
 def docker_mcp(
-    *arguments: str, env: Variables | None = None, cwd: Path | str = "/", prefix: Sequence[str] = ()
+    *arguments: str,
+    env: Variables | None = None,
+    cwd: Path | str = "/",
+    prefix: Sequence[str] = (),
+    limit_s: float = LIMIT_S,
 ) -> Outcome:
     """Run a command to its end. Whatever it is given, a traceback or an unexpected error is never its answer."""
     if prefix:
@@ -40,13 +44,13 @@ def docker_mcp(
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=LIMIT_S,
+            timeout=limit_s,
             check=False,
             cwd=cwd,
             env=environment(env),
         )
     else:
-        done = docker_mcp_command(arguments, environment(env), cwd, LIMIT_S)
+        done = docker_mcp_command(arguments, environment(env), cwd, limit_s)
     assert "Traceback" not in done.stdout + done.stderr
     assert "internal_error" not in done.stdout + done.stderr
     return done
