@@ -12,7 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from domain.events import AuthenticationFailed, AuthenticationSucceeded, CommandDenied, CommandReceived, LogContinued
+from domain.canonical import JSON, MAX_SAFE_INTEGER
+from domain.events import (
+    AuthenticationFailed,
+    AuthenticationSucceeded,
+    CommandDenied,
+    CommandReceived,
+    EngineObserved,
+    EngineSuppressed,
+    LogContinued,
+)
 from domain.lifecycle import FINAL
 from domain.projections.carried_over import taken_over
 from domain.projections.folded import FoldedEvent, tree_of
@@ -22,6 +31,7 @@ from domain.projections.metrics import (
     COMMANDS,
     DENIALS,
     DURATION_BUCKETS_US,
+    ENGINE_EVENTS,
     EVENTS,
     FOLDED,
     LOG_POSITION,
@@ -42,6 +52,9 @@ OTHER: Final = "_other"
 _LONGEST_US: Final = 7 * 24 * 3600 * 1_000_000
 """No command takes longer than a week: one that claims to would make the sum overflow."""
 _EVENTS: Final = EVENTS.name
+_ENGINE_EVENTS: Final = ENGINE_EVENTS.name
+_OBSERVED: Final = EngineObserved.type
+_SUPPRESSED: Final = EngineSuppressed.type
 _RECEIVED: Final = CommandReceived.type
 _UNFINISHED: Final = (UNFINISHED.name, (), "")
 _SUM: Final = "sum"
@@ -148,6 +161,10 @@ def _counted(events: Iterable[FoldedEvent], position: int) -> tuple[_Counts, int
                 _count_ended(event, event.tool, str(event.status), counts)
         elif outcome := _AUTHENTICATION_OUTCOMES.get(kind):
             counts[AUTHENTICATIONS.name, (outcome,), ""] += 1
+        elif kind == _OBSERVED:
+            _count_observed(tree_of(event), counts)
+        elif kind == _SUPPRESSED:
+            _count_suppressed(tree_of(event).get("counts"), counts)
         elif kind == LogContinued.type and position == 1:
             for series, value in taken_over(tree_of(event).get("metrics")):
                 counts[series] += value
@@ -164,6 +181,19 @@ def _count_ended(event: FoldedEvent, tool: str, status: str, counts: _Counts) ->
         if type(duration) is int and 0 <= duration <= _LONGEST_US:
             counts[COMMAND_DURATION.name, (tool,), _bucket(duration)] += 1
             counts[COMMAND_DURATION.name, (tool,), _SUM] += duration
+
+
+def _count_observed(tree: Mapping[str, JSON], counts: _Counts) -> None:
+    kind, action = tree.get("kind"), tree.get("action")
+    if isinstance(kind, str) and isinstance(action, str):
+        counts[_ENGINE_EVENTS, (kind, action), ""] += 1
+
+
+def _count_suppressed(rows: JSON, counts: _Counts) -> None:
+    for row in rows if isinstance(rows, list) else ():
+        match row:
+            case [str(kind), str(action), int(times)] if 0 < times <= MAX_SAFE_INTEGER:
+                counts[_ENGINE_EVENTS, (kind, action), ""] += times
 
 
 def _bucket(duration_us: int) -> str:
