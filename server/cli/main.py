@@ -5,12 +5,14 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
 from server.cli import approvals, archive, audit_command, checkpoint, exports, rotate_log, users, verify
+from server.cli import audit_filters as filters
 from server.cli.exit import Exit
 from server.settings import Settings, load_settings
 from server.version import VERSION
@@ -138,6 +140,29 @@ def migrate() -> None:
 app.add_typer(audit_command.app, name="audit")
 audit_command.app.command()(exports.export)
 audit_command.app.command()(exports.import_verify)
+
+
+@app.command()
+def tail(
+    username: filters.Username = None,
+    tool: filters.Tool = None,
+    status: filters.Status = None,
+    object_name: filters.ObjectName = None,
+    effect: filters.Effect = None,
+    role: filters.Role = None,
+    correlation_id: filters.CorrelationId = None,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, max=500, help="How many of the last to begin with.")
+    ] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line each.")] = False,
+) -> None:
+    """Follow the log: each command that ends, what Docker does by itself, failed log-ins. Is recorded in the log."""
+    from server.cli.tail import tail_log
+
+    wanted = filters.given(username, tool, status, object_name, effect, role, correlation_id)
+    colours = sys.stdout.isatty() and not as_json and not os.environ.get("NO_COLOR")
+    with suppress(KeyboardInterrupt):
+        asyncio.run(tail_log(load_settings(), wanted, lines, as_json=as_json, colours=colours))
 
 
 @app.command()
