@@ -16,6 +16,7 @@ from domain.events import LogArchived, LogContinued, LogRotated, NewEvent, Recor
 from domain.principal import Principal
 from domain.projections.carried_over import carried
 from server.cli.local import local_admin, own_event
+from server.cli.progress import Progress
 from server.settings import Settings, load_settings
 
 STREAM = "log"
@@ -87,7 +88,8 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
         check_unused(location, timeout_s, but=executor)
         signer = signing_key_of(settings, location)
         keys = {signer.key_id: signer.public.verifies} if signer else {}
-        if finding := verify_log(location, timeout_s, keys).first_finding:
+        verified = Progress("verify", "records").add
+        if finding := verify_log(location, timeout_s, keys, progress=verified).first_finding:
             raise NotIntactError(finding.describe())
         with open_snapshot(location, timeout_s) as snapshot:
             check_settled(snapshot)
@@ -97,7 +99,9 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
             raise NotIntactError("the log is empty", hint="there is nothing to rotate")
         [last] = store.append([own_event(LogRotated(file_name=file.name), STREAM, principal)]).result(timeout_s)
         with open_snapshot(location, timeout_s) as snapshot:
-            archived = archive(snapshot, file, (1, last.position), signer, now_ms())
+            archived = archive(
+                snapshot, file, (1, last.position), signer, now_ms(), Progress("archive", "records", last.position).add
+            )
             if newest(snapshot) != last:
                 raise LogInUseError
     finally:

@@ -15,6 +15,7 @@ from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsEr
 from domain.events import CheckpointSigned
 from domain.findings import MOST_FINDINGS, Report
 from server.cli.exit import Exit
+from server.cli.output import AsJson
 from server.cli.progress import Progress
 from server.settings import Settings, load_settings
 
@@ -34,7 +35,7 @@ def verify(
     public_key: Annotated[
         list[Path] | None, typer.Option(help="Public key (PEM) that checkpoints may be signed with; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the whole log and name the first record that is not right. Changes and records nothing.
 
