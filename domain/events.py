@@ -423,6 +423,89 @@ class LogContinued(Event):
     metrics: dict[str, JSON] | None = None
 
 
+class EngineObserved(Event):
+    """Docker itself reported that something happened to an object, whoever caused it.
+
+    ``action`` is the engine's word, cut at its colon; ``health`` what a ``health_status`` says. ``engine_time`` is the
+    engine's clock, ``seconds.nanoseconds`` as its API takes them, ``occurred_at_ms`` the same in milliseconds: when it
+    happened, while the event's own time says when it was recorded. ``container`` and ``container_name`` are the other
+    end of a network's ``connect`` and ``disconnect``; ``old_name`` is what a container was called before ``rename``;
+    ``stack`` the Compose project of a container.
+
+    ``command_id`` is the command of ours that caused it, told (``tied_by``) by the ``label`` of a container that it
+    made, by the ``object`` it acted on at that time, or by its ``stack``. Without one the event is ``external``: Docker
+    did it by itself, a program ended, or somebody else asked for it.
+    """
+
+    type = "engine.observed"
+
+    engine: str
+    kind: str
+    action: str
+    object_id: str
+    name: str | None = None
+    occurred_at_ms: int
+    engine_time: str
+    health: str | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    image: str | None = None
+    container: str | None = None
+    container_name: str | None = None
+    old_name: str | None = None
+    stack: str | None = None
+    command_id: str | None = None
+    tied_by: str | None = None
+    external: bool
+
+
+class EngineSuppressed(Event):
+    """Events of the engine that were counted, not recorded: there were too many in a short time.
+
+    ``counts`` holds kind, action and number, sorted; they happened from ``since_ms`` to ``until_ms`` by the engine's
+    clock. ``engine_time`` and ``newest`` are as in :class:`EngineFollowed`.
+    """
+
+    type = "engine.suppressed"
+
+    engine: str
+    since_ms: int
+    until_ms: int
+    total: int
+    counts: tuple[tuple[str, str, int], ...]
+    engine_time: str
+    newest: str
+
+
+class EngineGap(Event):
+    """From ``since_ms`` to ``until_ms`` (the engine's clock) events may have happened that nobody saw.
+
+    Nothing was seen before ``until_ms`` if ``since_ms`` is None: here the observation begins. ``engine_time`` and
+    ``newest`` are as in :class:`EngineFollowed`; ``newest`` is None if the engine remembered no event.
+    """
+
+    type = "engine.gap"
+
+    engine: str
+    since_ms: int | None = None
+    until_ms: int
+    engine_time: str
+    newest: str | None = None
+
+
+class EngineFollowed(Event):
+    """The engine's events were seen without a gap up to ``engine_time``; those since the last record are of no note.
+
+    ``newest`` is a digest of the last one, by which it is recognised when the engine tells its events again.
+    """
+
+    type = "engine.followed"
+
+    engine: str
+    engine_time: str
+    newest: str
+
+
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     event.type: event
     for event in (
@@ -457,6 +540,10 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         LogArchived,
         LogRotated,
         LogContinued,
+        EngineObserved,
+        EngineSuppressed,
+        EngineGap,
+        EngineFollowed,
     )
 }
 

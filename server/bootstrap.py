@@ -45,6 +45,7 @@ from server.callers import Callers
 from server.dispatcher import Dispatcher
 from server.docker_adapters import DockerAdapters
 from server.effect import Bound
+from server.engine_watch import EngineWatch
 from server.flood import Refusals
 from server.host import host_of
 from server.journal import Journal
@@ -63,6 +64,7 @@ from server.workers import Workers
 if TYPE_CHECKING:
     from adapters.prometheus import Exposition
     from adapters.store.audit_trail import SqlAuditTrail
+    from domain.engine_ports import EngineEvents, EngineLog
 
 _LOG_WORKERS: Final = 4
 _WATCH_STOP_S: Final = 3.0
@@ -135,6 +137,15 @@ class Application:
             whole_every_s=settings.DOCKER_MCP_VERIFY_INTERVAL_S,
         )
         self.chain = self.watch.state
+        self.engine_watch = EngineWatch(
+            self._engine_parts,
+            self.store.append,
+            self.store.object_locks,
+            self.reserve.has_room,
+            new_id,
+            per_second=settings.DOCKER_MCP_ENGINE_EVENTS_PER_SECOND,
+            timeout_s=settings.DOCKER_MCP_APPEND_TIMEOUT_S,
+        )
         self._engine_workers = Workers("engine", settings.DOCKER_MCP_ENGINE_WORKERS)
         self._log_workers = Workers("log", _LOG_WORKERS)
         self._lock_workers = Workers("lock", 1)
@@ -247,6 +258,8 @@ class Application:
         self._background.append(asyncio.create_task(self.approvals.keep_expiring(self._log_workers)))
         self._background.append(asyncio.create_task(self.refusals.keep_recording()))
         self.watch.start()
+        if self.settings.DOCKER_MCP_ENGINE_EVENTS:
+            self.engine_watch.start()
         threading.Thread(target=self._meet_docker, name="docker-hello", daemon=True).start()
 
     async def stop(self, reason: str) -> bool:
@@ -258,6 +271,7 @@ class Application:
         for task in self._background:
             task.cancel()
         unfinished = await self.dispatcher.close(self.settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
+        await asyncio.to_thread(self.engine_watch.stop)
         await self.refusals.turn(closing=True)
         unrecorded = await self.journal.flush(1.0)
         in_order = not unfinished and not unrecorded
@@ -345,6 +359,11 @@ class Application:
         from adapters.store.recorded_stacks import SqlRecordedStacks
 
         return SqlRecordedStacks(self.store.reader)
+
+    def _engine_parts(self) -> "tuple[EngineEvents, EngineLog]":
+        from adapters.store.engine_log import SqlEngineLog
+
+        return self.docker.events, SqlEngineLog(self.store.reader)
 
     async def _count_waiting(self) -> int:
         return await self._log_workers.run(self.approvals.count)

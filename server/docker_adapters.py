@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from domain.engine_ports import EngineEvents
 from domain.objects import ObjectState
 from domain.ports import Observer
 from server.settings import Settings
@@ -24,9 +25,8 @@ class DockerAdapters:
         from adapters.docker.engine import Engine
 
         settings = self._settings
-        return Engine(
-            settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, settings.DOCKER_MCP_ENGINE_WORKERS
-        )
+        connections = settings.DOCKER_MCP_ENGINE_WORKERS + 1  # one for its events
+        return Engine(settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, connections)
 
     def close(self) -> None:
         """End what still runs, and close the connections to the engine, if there are any."""
@@ -41,6 +41,12 @@ class DockerAdapters:
         from adapters.docker.engine import EngineObserver
 
         return EngineObserver(self.engine, observe_stack, self._command)
+
+    @cached_property
+    def events(self) -> EngineEvents:
+        from adapters.docker.engine_events import DockerEvents
+
+        return DockerEvents(self.engine)
 
     @cached_property
     def images(self) -> Any:

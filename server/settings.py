@@ -132,6 +132,13 @@ class Settings(BaseSettings):
     DOCKER_MCP_ENGINE_WORKERS: Annotated[
         int, Field(ge=1, le=256, description="Engine requests that run side by side.")
     ] = 16
+    DOCKER_MCP_ENGINE_EVENTS: Annotated[
+        bool, Field(description="Record what Docker does by itself and what others make it do, from its event stream.")
+    ] = True
+    DOCKER_MCP_ENGINE_EVENTS_PER_SECOND: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Events of the engine recorded in a second, over ten; more are counted."),
+    ] = 30
     DOCKER_MCP_QUEUE_LIMIT: Annotated[
         int, Field(ge=1, le=100_000, description="Calls that may be in progress; one more is refused as overloaded.")
     ] = 256

@@ -67,6 +67,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DOCKER_MCP_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("DOCKER_MCP_ENGINE_EVENTS", "false")  # of the objects of all other tests
     write_rules(tmp_path / "config", host_safety=OPENED)
 
 
@@ -251,8 +252,9 @@ MANY_REFUSALS = 100_000
 
 
 def settings_for(location: Location, **changes: Any) -> Settings:
-    own = {"DOCKER_MCP_DATABASE_URL": url_of(location), "DOCKER_MCP_SEALING_KEY": SEALING_KEY}
-    return load_settings(**{**own, "DOCKER_MCP_REFUSALS_PER_MINUTE": MANY_REFUSALS, **changes})
+    own: dict[str, Any] = {"DOCKER_MCP_DATABASE_URL": url_of(location), "DOCKER_MCP_SEALING_KEY": SEALING_KEY}
+    own |= {"DOCKER_MCP_REFUSALS_PER_MINUTE": MANY_REFUSALS, "DOCKER_MCP_ENGINE_EVENTS": False}
+    return load_settings(**{**own, **changes})
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Application]]

@@ -1,6 +1,6 @@
 """Copies records of a log into segment files, and segment files into a log of their own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import takewhile
 from pathlib import Path
@@ -23,6 +23,13 @@ from domain.stream_check import StreamCheck
 
 STREAM: Final = "archive"
 _TIMEOUT_S: Final = 30.0
+
+
+Progress = Callable[[int], object]
+
+
+def _silent(_count: int) -> None:
+    """Tell nobody."""
 
 
 class NotIntactError(DockerMcpError):
@@ -50,9 +57,16 @@ def next_segment(snapshot: Snapshot, before_ms: int) -> tuple[int, int]:
 
 
 def archive(
-    snapshot: Snapshot, file: Path, positions: tuple[int, int], signer: Signer | None, at_ms: int
+    snapshot: Snapshot,
+    file: Path,
+    positions: tuple[int, int],
+    signer: Signer | None,
+    at_ms: int,
+    progress: Progress = _silent,
 ) -> LogArchived:
     """Write the records of ``positions`` (first and last) to a new segment file; return the event that names it.
+
+    ``progress`` is told how many more are written.
 
     Raises:
         InvalidArgumentsError: if the file cannot be made.
@@ -63,7 +77,7 @@ def archive(
     if first is None or last is None or log is None:
         raise NotIntactError(f"record {positions[0] if first is None else positions[1]} is missing")
     manifest = make_manifest(signer, log, first, last, at_ms)
-    digest = write_segment(file, manifest, _intact(snapshot, ChainCheck(before), last.position))
+    digest = write_segment(file, manifest, _intact(snapshot, ChainCheck(before), last.position, progress))
     return LogArchived(
         file_name=file.name,
         file_sha256=digest,
@@ -73,10 +87,11 @@ def archive(
     )
 
 
-def load_segments(files: Sequence[Path], target: Path, keys: Keys) -> int:
+def load_segments(files: Sequence[Path], target: Path, keys: Keys, progress: Progress = _silent) -> int:
     """Make a new SQLite log of segments that hold a log from its first record on; return how many records it has.
 
-    Whatever reads a log reads this one too. Sealed values stay sealed: segments hold no keys.
+    Whatever reads a log reads this one too. Sealed values stay sealed: segments hold no keys. ``progress`` is told how
+    many more records are in it.
 
     Raises:
         InvalidArgumentsError: if the target exists, or the segments are not one log from its beginning.
@@ -92,7 +107,8 @@ def load_segments(files: Sequence[Path], target: Path, keys: Keys) -> int:
             chain, streams = ChainCheck(), StreamCheck(lambda *_which: None)
             executors: dict[str, str] = {}
             for _, file in ordered:
-                _load(file, session, chain, streams, executors, keys)
+                for count in _loaded(file, session, chain, streams, executors, keys):
+                    progress(count)
             opened = [
                 (command, last.position, last.status, executors.get(command, ""))
                 for command, last in streams.open.items()
@@ -105,14 +121,15 @@ def load_segments(files: Sequence[Path], target: Path, keys: Keys) -> int:
     return chain.position
 
 
-def _load(
+def _loaded(
     file: Path,
     session: SqliteSession,
     chain: ChainCheck,
     streams: StreamCheck,
     executors: dict[str, str],
     keys: Keys,
-) -> None:
+) -> Iterator[int]:
+    """Yield how many more records of a file are in the log."""
     with read_segment(file) as (manifest, batches):
         if manifest.is_signed(keys) is False:
             raise NotIntactError(f"{file.name}: its signature was not made by key {manifest.key_id}")
@@ -133,6 +150,7 @@ def _load(
                     executors.pop(event.stream, None)
             session.begin()
             session.commit(Changes(events=events, opened=(), closed=(), data_keys=()))
+            yield len(events)
         if (chain.position, chain.head) != (manifest.last_position, manifest.last_hash):
             raise NotIntactError(f"{file.name} ends at record {chain.position}, not where its manifest says")
 
@@ -142,11 +160,12 @@ def _manifest(file: Path) -> int:
         return manifest.first_position
 
 
-def _intact(snapshot: Snapshot, check: ChainCheck, last: int) -> Iterator[Sequence[RecordedEvent]]:
+def _intact(snapshot: Snapshot, check: ChainCheck, last: int, progress: Progress) -> Iterator[Sequence[RecordedEvent]]:
     for events in snapshot.batches(check.position or None):
         wanted = list(takewhile(lambda event: event.position <= last, events))
         for fault in check.faults(wanted):
             raise NotIntactError(f"record {fault.position}: {fault.problem}")
         yield wanted
+        progress(len(wanted))
         if len(wanted) < len(events):
             return

@@ -10,11 +10,12 @@ from adapters.private_file import sync
 from adapters.store.event_store import open_postgres
 from adapters.store.location import Location
 from adapters.store.session import Changes, Head
-from adapters.store.snapshot import Snapshot
+from adapters.store.snapshot import Snapshot, last_of
 from adapters.store.sqlite import SqliteSession
 from domain.chain import seal_event
+from domain.engine_events import STREAM_PREFIX
 from domain.errors import DockerMcpError, InvalidArgumentsError
-from domain.events import NewEvent
+from domain.events import NewEvent, RecordedEvent
 
 _OTHER_LOCKS_SQL: Final = """
 SELECT count(*) FROM pg_locks
@@ -68,6 +69,12 @@ def check_settled(snapshot: Snapshot) -> None:
             f"{len(rows)} commands have no final status: {named}",
             hint="start a server, which settles them; approve or refuse what waits for approval",
         )
+
+
+def last_of_engines(snapshot: Snapshot) -> list[RecordedEvent]:
+    """Return the last record of each engine whose events the log holds."""
+    streams = snapshot.query("SELECT DISTINCT stream FROM event WHERE stream LIKE ?", f"{STREAM_PREFIX}%")
+    return [last for (stream,) in sorted(streams) if (last := last_of(snapshot, stream))]
 
 
 def begin_log(location: Location, events: list[NewEvent], at_ms: int, timeout_s: float) -> None:

@@ -12,7 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from domain.events import AuthenticationFailed, AuthenticationSucceeded, CommandDenied, CommandReceived, LogContinued
+from domain.canonical import JSON, MAX_SAFE_INTEGER
+from domain.events import (
+    AuthenticationFailed,
+    AuthenticationSucceeded,
+    CommandDenied,
+    CommandReceived,
+    EngineObserved,
+    EngineSuppressed,
+    LogContinued,
+)
 from domain.lifecycle import FINAL
 from domain.projections.carried_over import taken_over
 from domain.projections.folded import FoldedEvent, TracedPart, tree_of
@@ -22,6 +31,7 @@ from domain.projections.metrics import (
     COMMANDS,
     DENIALS,
     DURATION_BUCKETS_US,
+    ENGINE_EVENTS,
     EVENTS,
     FOLDED,
     LOG_POSITION,
@@ -42,6 +52,9 @@ OTHER: Final = "_other"
 _LONGEST_US: Final = 7 * 24 * 3600 * 1_000_000
 """No command takes longer than a week: one that claims to would make the sum overflow."""
 _EVENTS: Final = EVENTS.name
+_ENGINE_EVENTS: Final = ENGINE_EVENTS.name
+_OBSERVED: Final = EngineObserved.type
+_SUPPRESSED: Final = EngineSuppressed.type
 _RECEIVED: Final = CommandReceived.type
 _UNFINISHED: Final = (UNFINISHED.name, (), "")
 _SUM: Final = "sum"
@@ -156,6 +169,10 @@ def _counted(events: Iterable[FoldedEvent], position: int) -> tuple[_Counts, int
                 _count_ended(event, event.tool, str(event.status), counts)
         elif outcome := _AUTHENTICATION_OUTCOMES.get(kind):
             counts[AUTHENTICATIONS.name, (outcome,), ""] += 1
+        elif kind == _OBSERVED:
+            _count_observed(tree_of(event), counts)
+        elif kind == _SUPPRESSED:
+            _count_suppressed(tree_of(event).get("counts"), counts)
         elif kind == LogContinued.type and position == 1:
             for series, value in taken_over(tree_of(event).get("metrics")):
                 counts[series] += value
@@ -186,6 +203,19 @@ def _duration_us(event: FoldedEvent) -> int | None:
     """Return how long the command took, None if that was not timed."""
     duration = tree_of(event).get("duration_us") if '"duration_us"' in event.data else None
     return duration if type(duration) is int and 0 <= duration <= _LONGEST_US else None
+
+
+def _count_observed(tree: Mapping[str, JSON], counts: _Counts) -> None:
+    kind, action = tree.get("kind"), tree.get("action")
+    if isinstance(kind, str) and isinstance(action, str):
+        counts[_ENGINE_EVENTS, (kind, action), ""] += 1
+
+
+def _count_suppressed(rows: JSON, counts: _Counts) -> None:
+    for row in rows if isinstance(rows, list) else ():
+        match row:
+            case [str(kind), str(action), int(times)] if 0 < times <= MAX_SAFE_INTEGER:
+                counts[_ENGINE_EVENTS, (kind, action), ""] += times
 
 
 def _bucket(duration_us: int) -> str:

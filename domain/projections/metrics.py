@@ -52,6 +52,12 @@ AUTHENTICATIONS: Final = Metric(
     ("outcome",),
 )
 EVENTS: Final = Metric("docker_mcp_events_total", MetricKind.COUNTER, "Events in the log.", ("type",))
+ENGINE_EVENTS: Final = Metric(
+    "docker_mcp_engine_events_total",
+    MetricKind.COUNTER,
+    "Events of the Docker Engine, whoever caused them; those of a storm, which were only counted, included.",
+    ("kind", "action"),
+)
 LOG_POSITION: Final = Metric(
     "docker_mcp_log_position", MetricKind.GAUGE, "The position of the newest event that is counted here."
 )
@@ -61,7 +67,7 @@ UNFINISHED: Final = Metric(
     "Commands without a final status: waiting, running, or with an outcome that is unknown.",
 )
 
-FOLDED: Final = (COMMANDS, COMMAND_DURATION, DENIALS, AUTHENTICATIONS, EVENTS, LOG_POSITION, UNFINISHED)
+FOLDED: Final = (COMMANDS, COMMAND_DURATION, DENIALS, AUTHENTICATIONS, EVENTS, ENGINE_EVENTS, LOG_POSITION, UNFINISHED)
 """The metrics that are folds of the log: every process on one log tells the same values."""
 
 ENGINE_UP: Final = Metric(

@@ -10,13 +10,13 @@ from domain.principal import Principal
 from server.bootstrap import Application
 from server.call import Answer, Caller
 from server.cli.audit_forms import table
+from server.cli.output import AsJson
 from server.settings import load_settings
 
 app = typer.Typer(help="Decide about commands that wait for approval.", no_args_is_help=True)
 
 CommandIdArgument = Annotated[str, typer.Argument(help="The waiting command; `docker-mcp approvals list` shows it.")]
 Comment = Annotated[str | None, typer.Option(help="Why; kept in the log.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _COLUMNS: Final = (
     ("at", "SINCE"),

@@ -8,12 +8,15 @@ import typer
 
 from adapters.store.location import Location
 from domain.errors import InvalidArgumentsError
+from server.cli.output import AsJson, tell
+from server.cli.progress import Progress
 from server.settings import load_settings
 
 
 def archive(
     before: Annotated[str, typer.Option(help="Records before this time, as 2026-11-01 or 2026-11-01T08:00:00Z (UTC).")],
     to: Annotated[Path, typer.Option(help="The new segment file, for example ledger-2026-10.jsonl.gz.")],
+    as_json: AsJson = False,
 ) -> None:
     """Copy the records before a time, which no archive holds yet, into a signed file. Nothing is deleted."""
     from adapters.store.archive import STREAM, next_segment
@@ -33,18 +36,22 @@ def archive(
         store.check()
         signer = signing_key_of(settings, location)
         with open_snapshot(location, timeout_s) as snapshot:
-            event = write_archive(snapshot, to.absolute(), next_segment(snapshot, before_ms), signer, now_ms())
+            first, last = next_segment(snapshot, before_ms)
+            progress = Progress("archive", "records", last - first + 1)
+            event = write_archive(snapshot, to.absolute(), (first, last), signer, now_ms(), progress.add)
         store.append([own_event(event, STREAM, principal)]).result(timeout_s)
     finally:
         store.close()
     signed = f"signed with key {signer.key_id}" if signer else "not signed: there is no DOCKER_MCP_SIGNING_KEY"
-    typer.echo(f"records {event.first_position} to {event.last_position} are in {to}, {signed}")
+    told = f"records {event.first_position} to {event.last_position} are in {to}, {signed}"
+    tell(told, {**event.model_dump(), "key_id": signer.key_id if signer else None}, as_json=as_json)
 
 
 def load_archive(
     segments: Annotated[list[Path], typer.Argument(help="All segments of a log from its first record on.")],
     to: Annotated[Path, typer.Option(help="The new SQLite file.")],
     public_key: Annotated[list[Path] | None, typer.Option(help="Public key (PEM) of the segments' signatures.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a log of its own of archived segments, for every command that reads one."""
     from adapters.signing import load_public_keys
@@ -53,8 +60,10 @@ def load_archive(
 
     settings = load_settings()
     own = signing_key_of(settings, Location.parse(settings.database_url), may_create=False)
-    count = load_segments(segments, to.absolute(), load_public_keys(public_key or [], own))
-    typer.echo(f"{count} records; read them with DOCKER_MCP_DATABASE_URL=sqlite:///{to.absolute()}")
+    keys, url = load_public_keys(public_key or [], own), f"sqlite:///{to.absolute()}"
+    count = load_segments(segments, to.absolute(), keys, Progress("load-archive", "records").add)
+    told = f"{count} records; read them with DOCKER_MCP_DATABASE_URL={url}"
+    tell(told, {"records": count, "database_url": url}, as_json=as_json)
 
 
 def _milliseconds(text: str) -> int:

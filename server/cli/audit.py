@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import typer
@@ -13,6 +14,7 @@ from adapters.store.location import Location
 from domain.catalogue.audit import AuditQuery
 from domain.catalogue.tool import Run, Surface
 from domain.errors import SealingKeyError
+from domain.events import RecordedEvent
 from server.bootstrap import Application
 from server.call import Answer, Caller
 from server.cli.audit_forms import Form, json_text, page_text, row_lines, story_text
@@ -60,19 +62,53 @@ async def follow_audit(settings: Settings, arguments: Mapping[str, Any], form: F
     Raises:
         DockerMcpError: if the log cannot be asked, or the question is wrong.
     """
+    first = True
+    async for news in followed(settings, arguments, _FOLLOWING):
+        typer.echo(row_lines(news.entries, form, first=first), nl=False)
+        first = False
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What has ended between two positions of the log, oldest first, and what a follower may see there besides.
+
+    Attributes:
+        entries: the commands that fit.
+        after: the position it begins after.
+        until: the last position it covers.
+        sees_all: whether the follower may see the records of others, too.
+        read: reads events of the log: after a position, so many.
+    """
+
+    entries: Sequence[Mapping[str, Any]]
+    after: int
+    until: int
+    sees_all: bool
+    read: Callable[[int, int], Sequence[RecordedEvent]]
+
+
+async def followed(settings: Settings, arguments: Mapping[str, Any], purpose: str) -> AsyncIterator[News]:
+    """Yield the newest commands that fit (from position 0), and then what ends, as it ends.
+
+    Raises:
+        DockerMcpError: if the log cannot be asked, or the question is wrong.
+    """
     async with _reading(settings) as application:
-        answer = await _ask(application, _PROMPT, arguments, purpose=_FOLLOWING)
+        answer = await _ask(application, _PROMPT, arguments, purpose=purpose)
         page = answer.content()
-        typer.echo(row_lines(page["entries"][::-1], form, first=True), nl=False)
+        seen, read = page["log_position"], application.store.read
+        sees_all = application.policy().sees_all_records(application.principal)
+        yield News(page["entries"][::-1], 0, seen, sees_all, read)
         question = AuditQuery.model_validate({name: arguments[name] for name in arguments if name != "since"})
-        seen = page["log_position"]
         while True:
+            mark = application.store.watch.mark()
             sees_all = application.policy().sees_all_records(application.principal)
             run = Run(command_id=answer.command_id, principal=application.principal.name, sees_all_records=sees_all)
             entries, looked_to = await asyncio.to_thread(application.audit_trail.news, question, run, seen)
-            typer.echo(row_lines([entry.content for entry in entries], form), nl=False)
             if looked_to == seen:
-                await asyncio.sleep(_POLL_S)
+                await asyncio.to_thread(application.store.watch.wait, mark, _POLL_S)
+                continue
+            yield News([entry.content for entry in entries], seen, looked_to, sees_all, read)
             seen = looked_to
 
 

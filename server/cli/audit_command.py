@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from domain.errors import InvalidArgumentsError
+from server.cli import audit_filters as filters
 from server.settings import load_settings
 
 app = typer.Typer(
@@ -17,15 +18,13 @@ app = typer.Typer(
 @app.callback()
 def audit(
     context: typer.Context,
-    username: Annotated[str | None, typer.Option(help="Only this principal.")] = None,
-    tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only this status, for example success or denied.")] = None,
-    object_name: Annotated[
-        str | None, typer.Option("--object", help="Only this object: container/web, or web of any kind.")
-    ] = None,
-    effect: Annotated[str | None, typer.Option(help="Only tools that read, create, mutate or destroy.")] = None,
-    role: Annotated[str | None, typer.Option(help="Only principals with this role.")] = None,
-    correlation_id: Annotated[str | None, typer.Option(help="Only this conversation.")] = None,
+    username: filters.Username = None,
+    tool: filters.Tool = None,
+    status: filters.Status = None,
+    object_name: filters.ObjectName = None,
+    effect: filters.Effect = None,
+    role: filters.Role = None,
+    correlation_id: filters.CorrelationId = None,
     since: Annotated[
         str | None, typer.Option(help="From this time on: 2h or 3d (ago), today, yesterday, or ISO 8601 (UTC).")
     ] = None,
@@ -43,22 +42,11 @@ def audit(
     from server.cli.audit import follow_audit, show_audit, show_command
     from server.cli.audit_forms import Form
 
-    asked = {
-        "username": username,
-        "tool_name": tool,
-        "status": status,
-        "object": object_name,
-        "effect": effect,
-        "principal_role": role,
-        "correlation_id": correlation_id,
-        "since": since,
-        "until": until,
-        "cursor": cursor,
-    }
-    filters = {name: value for name, value in asked.items() if value is not None}
+    wanted = filters.given(username, tool, status, object_name, effect, role, correlation_id)
+    wanted |= {name: value for name, value in (("since", since), ("until", until), ("cursor", cursor)) if value}
     _refuse_contradictions(
         (as_json and as_csv, "--json and --csv exclude each other"),
-        (bool(show) and (bool(filters) or follow or as_csv), "--show takes one command's id and at most --json"),
+        (bool(show) and (bool(wanted) or follow or as_csv), "--show takes one command's id and at most --json"),
         (follow and bool(until or cursor), "--follow goes on from now; leave out --until and --cursor"),
     )
     form = Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
@@ -67,9 +55,9 @@ def audit(
         asyncio.run(show_command(settings, show, form))
     elif follow:
         with suppress(KeyboardInterrupt):
-            asyncio.run(follow_audit(settings, filters | {"limit": limit}, form))
+            asyncio.run(follow_audit(settings, wanted | {"limit": limit}, form))
     else:
-        asyncio.run(show_audit(settings, filters | {"limit": limit}, form))
+        asyncio.run(show_audit(settings, wanted | {"limit": limit}, form))
 
 
 def _refuse_contradictions(*contradictions: tuple[bool, str]) -> None:

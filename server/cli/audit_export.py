@@ -26,6 +26,7 @@ from domain.exported import CSV_COLUMNS, csv_row, json_row, record_row
 from server.bootstrap import Application
 from server.call import Caller
 from server.cli.audit import sealer_of_a_reader
+from server.cli.output import tell
 from server.cli.progress import Progress
 from server.settings import Settings
 
@@ -65,13 +66,14 @@ def export_log(settings: Settings, arguments: dict[str, Any], to: str, manifest_
     typer.echo(counted.told(to, place), err=True)
 
 
-def verify_import(name: str, manifest_file: Path | None, after: str | None) -> None:
+def verify_import(name: str, manifest_file: Path | None, after: str | None, *, as_json: bool) -> None:
     """Check the file ``name`` (``-``: standard input) of audit records, and its manifest if there is one.
 
     Args:
         name: the file.
         manifest_file: its manifest; None: the one beside it, if there is one.
         after: the hash of the record that the first one has to follow; None: any.
+        as_json: print JSON.
 
     Raises:
         DockerMcpError: naming the first line that is wrong, and why.
@@ -91,7 +93,8 @@ def verify_import(name: str, manifest_file: Path | None, after: str | None) -> N
         raise DockerMcpError(f"{name}: holds no records", code="record_refused")
     if after is not None and segment.first_previous_hash != after:
         raise DockerMcpError(f"{name}: does not follow the record with that hash", code="record_refused")
-    typer.echo(_verdict(segment, with_manifest=with_manifest, is_anchored=after is not None))
+    verdict = _verdict(segment, with_manifest=with_manifest, is_anchored=after is not None)
+    tell(verdict, {"intact": True, **segment._asdict(), "with_manifest": with_manifest}, as_json=as_json)
 
 
 async def _ask(settings: Settings, arguments: dict[str, Any]) -> tuple[AuditExport, ExportRange]:

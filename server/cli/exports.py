@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from server.cli.output import AsJson
 from server.settings import load_settings
 
 
@@ -49,8 +50,9 @@ def import_verify(
     file: Annotated[str, typer.Argument(help="Audit records, one a line; - for standard input.")],
     manifest: Annotated[Path | None, typer.Option(help="Their manifest, if not FILE.manifest.json.")] = None,
     after: Annotated[str | None, typer.Option(help="The hash of the record that the first one has to follow.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a file of audit records of anybody: the form of each, its hash, its link to the one before."""
     from server.cli.audit_export import verify_import
 
-    verify_import(file, manifest, after)
+    verify_import(file, manifest, after, as_json=as_json)

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,9 @@ from server.cli import (
     users,
     verify,
 )
+from server.cli import audit_filters as filters
 from server.cli.exit import Exit
+from server.cli.output import AsJson, tell
 from server.logs import log_to_stderr
 from server.settings import load_settings
 from server.version import VERSION
@@ -132,13 +135,13 @@ app.command("rotate-log")(rotate_log.rotate_log)
 
 
 @app.command()
-def token(name: Annotated[str, typer.Argument(help="The user's name.")]) -> None:
+def token(name: users.Name, as_json: AsJson = False) -> None:
     """Print a token that stands for a user until it expires."""
-    users.print_token(name)
+    users.print_token(name, as_json=as_json)
 
 
 @app.command()
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Bring the database of the event log to the schema of this version."""
     from adapters.store.location import Location
     from adapters.store.migrate import migrate as run_migrations
@@ -149,7 +152,8 @@ def migrate() -> None:
     location = Location.parse(settings.database_url)
     run_migrations(location)
     check_store(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S)
-    typer.echo(f"{location.describe()}: schema {REVISION}")
+    tree = {"database": location.describe(), "schema": REVISION}
+    tell(f"{location.describe()}: schema {REVISION}", tree, as_json=as_json)
 
 
 app.add_typer(audit_command.app, name="audit")
@@ -158,15 +162,40 @@ audit_command.app.command()(exports.import_verify)
 
 
 @app.command()
+def tail(
+    username: filters.Username = None,
+    tool: filters.Tool = None,
+    status: filters.Status = None,
+    object_name: filters.ObjectName = None,
+    effect: filters.Effect = None,
+    role: filters.Role = None,
+    correlation_id: filters.CorrelationId = None,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, max=500, help="How many of the last to begin with.")
+    ] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line each.")] = False,
+) -> None:
+    """Follow the log: each command that ends, what Docker does by itself, failed log-ins. Is recorded in the log."""
+    from server.cli.tail import tail_log
+
+    wanted = filters.given(username, tool, status, object_name, effect, role, correlation_id)
+    colours = sys.stdout.isatty() and not as_json and not os.environ.get("NO_COLOR")
+    with suppress(KeyboardInterrupt):
+        asyncio.run(tail_log(load_settings(), wanted, lines, as_json=as_json, colours=colours))
+
+
+@app.command()
 def rebuild(
     check: Annotated[
         bool, typer.Option("--check", help="Only tell what is different; exit code 1 if anything.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build the read models from the log and put them in the place of those there; tell what was different."""
     from server.cli.rebuild import rebuild_read_models
 
-    raise typer.Exit(Exit.OK if rebuild_read_models(load_settings(), only_check=check) else Exit.FAILED)
+    right = rebuild_read_models(load_settings(), only_check=check, as_json=as_json)
+    raise typer.Exit(Exit.OK if right else Exit.FAILED)
 
 
 @app.command()
@@ -176,7 +205,7 @@ def reconcile(
         str | None, typer.Option("--as", help="succeeded or failed: what you know became of an unknown command.")
     ] = None,
     comment: Annotated[str | None, typer.Option(help="How you know it; kept in the log.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Settle unknown commands, and those that a dead server left open, by a look at the engine. Repeats nothing."""
     from server.cli import reconcile as cli
@@ -220,7 +249,7 @@ app.command("metrics")(metrics.metrics)
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check database, keys, users, engine, Compose plugin and port, and say how to mend what is wrong."""
     from server.cli.doctor import examine, report

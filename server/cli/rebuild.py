@@ -2,19 +2,18 @@
 
 from typing import Final
 
-import typer
-
 from adapters.store.location import Location
 from adapters.store.read_models import check_read_models, rebuild
 from server.cli.check import check_store
 from server.cli.local import local_admin
+from server.cli.output import tell
 from server.cli.progress import Progress
 from server.settings import Settings
 
 _MOST_TOLD: Final = 100
 
 
-def rebuild_read_models(settings: Settings, *, only_check: bool) -> bool:
+def rebuild_read_models(settings: Settings, *, only_check: bool, as_json: bool) -> bool:
     """Build every read model from the log and swap it in; with ``only_check``, only tell what is different.
 
     Returns whether the models are now what the log yields.
@@ -30,7 +29,9 @@ def rebuild_read_models(settings: Settings, *, only_check: bool) -> bool:
         found = check_read_models(location, timeout_s, Progress("check"))
     else:
         found = rebuild(location, timeout_s, Progress("rebuild"))
-    for difference in found[:_MOST_TOLD]:
-        typer.echo(difference.describe())
-    typer.echo(f"{'checked' if only_check else 'rebuilt'}: {len(found) or 'no'} differences")
+    told = found[:_MOST_TOLD]
+    done = "checked" if only_check else "rebuilt"
+    lines = [difference.describe() for difference in told] + [f"{done}: {len(found) or 'no'} differences"]
+    tree = {"done": done, "found": len(found), "differences": [difference._asdict() for difference in told]}
+    tell("\n".join(lines), tree, as_json=as_json)
     return not (only_check and found)

@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from adapters.store.location import Location
+from domain.engine_events import carried_on
 from domain.errors import ConfigurationError, InvalidArgumentsError
 from domain.events import LogArchived, LogContinued, LogRotated, NewEvent, RecordedEvent, SealingKeyRotated
 from domain.principal import Principal
 from domain.projections.carried_over import carried
 from server.cli.local import local_admin, own_event
+from server.cli.progress import Progress
 from server.settings import Settings, load_settings
 
 STREAM = "log"
@@ -49,11 +51,12 @@ def rotate_log(
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """The closed log: its identity, its last record, and the archive of all of it."""
+    """The closed log: its identity, its last record, the archive of all of it, and how far engines were followed."""
 
     log: str
     head: RecordedEvent
     archived: LogArchived
+    engines: list[RecordedEvent]
 
 
 def _new_place(settings: Settings, location: Location) -> Location:
@@ -72,7 +75,7 @@ def _new_place(settings: Settings, location: Location) -> Location:
 def _close_old(settings: Settings, location: Location, file: Path, principal: Principal) -> _Old:
     from adapters.store.archive import NotIntactError, archive
     from adapters.store.event_store import SqlEventStore
-    from adapters.store.rotation import LogInUseError, check_settled, check_unused
+    from adapters.store.rotation import LogInUseError, check_settled, check_unused, last_of_engines
     from adapters.store.snapshot import hash_at, newest, open_snapshot
     from adapters.store.verification import verify_log
     from server.bootstrap import new_id, now_ms
@@ -85,21 +88,25 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
         check_unused(location, timeout_s, but=executor)
         signer = signing_key_of(settings, location)
         keys = {signer.key_id: signer.public.verifies} if signer else {}
-        if finding := verify_log(location, timeout_s, keys).first_finding:
+        verified = Progress("verify", "records").add
+        if finding := verify_log(location, timeout_s, keys, progress=verified).first_finding:
             raise NotIntactError(finding.describe())
         with open_snapshot(location, timeout_s) as snapshot:
             check_settled(snapshot)
             log = hash_at(snapshot, 1)
+            engines = last_of_engines(snapshot)
         if log is None:
             raise NotIntactError("the log is empty", hint="there is nothing to rotate")
         [last] = store.append([own_event(LogRotated(file_name=file.name), STREAM, principal)]).result(timeout_s)
         with open_snapshot(location, timeout_s) as snapshot:
-            archived = archive(snapshot, file, (1, last.position), signer, now_ms())
+            archived = archive(
+                snapshot, file, (1, last.position), signer, now_ms(), Progress("archive", "records", last.position).add
+            )
             if newest(snapshot) != last:
                 raise LogInUseError
     finally:
         store.close()
-    return _Old(log, last, archived)
+    return _Old(log, last, archived, engines)
 
 
 def _begin_new(settings: Settings, location: Location, new: Location, old: _Old, principal: Principal) -> None:
@@ -123,5 +130,7 @@ def _begin_new(settings: Settings, location: Location, new: Location, old: _Old,
         # The log names its sealing key, so that a server with another does not start; the new one goes on with it.
         same = SealingKeyRotated(old_key_id=key_id, new_key_id=key_id, count=0)
         events.append(own_event(same, SEALING_KEY_STREAM, principal))
+    # Servers of the new log go on where those of the old one stopped following the engine.
+    events += [own_event(event, last.stream, principal) for last in old.engines if (event := carried_on(last))]
     migrate(new)
     begin_log(new, events, max(now_ms(), old.head.occurred_at_ms), settings.DOCKER_MCP_APPEND_TIMEOUT_S)

@@ -15,6 +15,7 @@ from domain.access.tokens import issue
 from domain.errors import ConfigurationError, InvalidArgumentsError
 from domain.events import TokenIssued
 from domain.principal import Role
+from server.cli.output import AsJson, tell
 from server.settings import Settings, is_loopback, load_settings
 
 app = typer.Typer(help="Manage the users of the auth file.", no_args_is_help=True)
@@ -23,19 +24,23 @@ Name = Annotated[str, typer.Argument(help="The user's name.")]
 
 
 @app.command()
-def add(name: Name, role: Annotated[str, typer.Option(help="What the user may do.")] = Role.USER) -> None:
+def add(
+    name: Name,
+    role: Annotated[str, typer.Option(help="What the user may do.")] = Role.USER,
+    as_json: AsJson = False,
+) -> None:
     """Add a user and print the new API key. It is shown this once."""
     with _changing() as store:
         key = store.add_user(name, role)
-    _show_key(key, name)
+    _show_key(key, name, as_json=as_json)
 
 
 @app.command()
-def rotate(name: Name) -> None:
+def rotate(name: Name, as_json: AsJson = False) -> None:
     """Give a user a new API key and print it. The old key and its tokens end at once."""
     with _changing() as store:
         key = store.rotate_key(name)
-    _show_key(key, name)
+    _show_key(key, name, as_json=as_json)
 
 
 @app.command()
@@ -47,7 +52,7 @@ def remove(name: Name) -> None:
 
 
 @app.command("list")
-def list_users(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_users(as_json: AsJson = False) -> None:
     """List the users with their roles."""
     store = AuthStore(load_settings().auth_file)
     users = [
@@ -62,13 +67,14 @@ def list_users(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.
         typer.echo(f"no users in {store.path}; `docker-mcp user add NAME --role admin` adds one")
 
 
-def print_token(name: str) -> None:
+def print_token(name: str, *, as_json: bool) -> None:
     """Print a token for a user, and record that.
 
     Raises:
         InvalidArgumentsError: there is no such user.
     """
-    typer.echo(token_of(load_settings(), name))
+    token = token_of(load_settings(), name)
+    tell(token, {"name": name, "token": token}, as_json=as_json)
 
 
 def token_of_an_admin(settings: Settings) -> str | None:
@@ -142,6 +148,6 @@ def _changing() -> Iterator[AuthStore]:
         yield store
 
 
-def _show_key(key: str, name: str) -> None:
-    typer.echo(key)
+def _show_key(key: str, name: str, *, as_json: bool) -> None:
+    tell(key, {"name": name, "api_key": key}, as_json=as_json)
     typer.echo(f"the API key of {name}; it is not kept anywhere else", err=True)

@@ -1,27 +1,23 @@
 """``docker-mcp verify``: is the log whole and unchanged? Reads only; nothing is recorded."""
 
 import gc
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import orjson
 import typer
 
 from adapters.store.location import Location
-from adapters.store.snapshot import LogDamagedError
 from domain.checkpoints import Keys, read_checkpoint
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
 from domain.events import CheckpointSigned
 from domain.findings import MOST_FINDINGS, Report
 from server.cli.exit import Exit
+from server.cli.output import AsJson
+from server.cli.progress import Progress
 from server.settings import Settings, load_settings
-
-_QUIET_S: Final = 2.0
-"""Seconds before the progress bar appears."""
 
 _SHOWN: Final = 10
 
@@ -39,7 +35,7 @@ def verify(
     public_key: Annotated[
         list[Path] | None, typer.Option(help="Public key (PEM) that checkpoints may be signed with; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the whole log and name the first record that is not right. Changes and records nothing.
 
@@ -52,16 +48,15 @@ def verify(
     began = time.monotonic()
     gc.disable()  # records make no cycles, and looking for some would take a fifth of the time
     try:
-        with _Progress(_length(settings, location)) as progress:
-            report = verify_log(
-                location,
-                settings.DOCKER_MCP_APPEND_TIMEOUT_S,
-                _keys(settings, location, public_key or []),
-                from_checkpoint=from_checkpoint,
-                checkpoints=[found for file in checkpoint or [] for found in read_checkpoints(file)],
-                files=segment or [],
-                progress=progress.add,
-            )
+        report = verify_log(
+            location,
+            settings.DOCKER_MCP_APPEND_TIMEOUT_S,
+            _keys(settings, location, public_key or []),
+            from_checkpoint=from_checkpoint,
+            checkpoints=[found for file in checkpoint or [] for found in read_checkpoints(file)],
+            files=segment or [],
+            progress=Progress("verify", "records", _length(settings, location)).add,
+        )
     except (ConfigurationError, InvalidArgumentsError):
         raise
     except DockerMcpError as error:
@@ -107,44 +102,15 @@ def _keys(settings: Settings, location: Location, files: Sequence[Path]) -> Keys
     return load_public_keys(list(files), own)
 
 
-def _length(settings: Settings, location: Location) -> int:
-    """Return how many records there are about, for the progress bar alone."""
+def _length(settings: Settings, location: Location) -> int | None:
+    """Return how many records there are about; None if nobody can tell."""
     from adapters.store.snapshot import open_snapshot
 
-    if not sys.stderr.isatty():
-        return 0
     try:
         with open_snapshot(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S) as snapshot:
             return int(snapshot.query("SELECT coalesce(max(position), 0) FROM event")[0][0])
-    except (LogDamagedError, DockerMcpError):
-        return 0
-
-
-class _Progress:
-    """A progress bar on a terminal's stderr, once the work has taken a while."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-        self._done = 0
-        self._began = time.monotonic()
-        self._bar: Any = None
-        self._stack = ExitStack()
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-    def add(self, count: int) -> None:
-        self._done += count
-        if self._bar:
-            self._bar.update(count)
-        elif self._length and time.monotonic() - self._began > _QUIET_S:
-            self._bar = self._stack.enter_context(
-                typer.progressbar(length=self._length, label="verifying", file=sys.stderr)
-            )
-            self._bar.update(self._done)
+    except DockerMcpError:
+        return None
 
 
 def _as_text(report: Report, location: Location, seconds: float) -> str:

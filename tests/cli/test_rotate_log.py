@@ -11,6 +11,9 @@ import pytest
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
 from adapters.store.metric_series import MetricSeriesStore
+from domain.engine_events import cursor_of
+from domain.events import EngineGap, EngineObserved, event_of
+from domain.principal import SYSTEM
 from domain.projections.metric_series import SeriesKey
 from server.bootstrap import new_id, now_ms
 from tests.cli.command import Variables, complaint, docker_mcp, http_server, log_at
@@ -229,3 +232,33 @@ def test_open_commands_and_tampering_stop_a_rotation(location: Location, tmp_pat
     tamper(location, "UPDATE event SET role = 'x' WHERE position = 1")
     assert "record 1: does not match" in complaint(docker_mcp(*rotate, env=env))
     assert not (tmp_path / "old.gz").exists()
+
+
+def test_a_new_log_goes_on_following_engines_where_the_old_one_stopped(
+    location: Location, new_location: Location, tmp_path: Path
+) -> None:
+    fill(location)
+    died = EngineObserved(
+        engine="e1",
+        kind="container",
+        action="die",
+        object_id="c",
+        occurred_at_ms=1,
+        engine_time="1795676187.227389211",
+        external=True,
+    )
+    begun = EngineGap(engine="e2", until_ms=5, engine_time="0.005000000")
+    store = SqlEventStore(location, now_ms, new_id())
+    for event, stream in ((died, "engine/e1"), (begun, "engine/e2")):
+        store.append([event_of(SYSTEM, event, stream, new_id())]).result(30)
+    store.close()
+    old = {event.stream: cursor_of(event) for event in events(location) if event.stream.startswith("engine/")}
+
+    env = rotated(location, new_location, tmp_path / "old.gz")
+
+    new = {event.stream: cursor_of(event) for event in events(new_location) if event.stream.startswith("engine/")}
+    assert new == old
+    assert verified(env, tmp_path / "old.gz")[0] == 0
+    values = MetricSeriesStore(new_location, 20.0).catch_up().series.values
+    counted = {key: value for key, value in values.items() if "engine_events" in key.metric}
+    assert counted == {SeriesKey("docker_mcp_engine_events_total", ("container", "die")): 1}

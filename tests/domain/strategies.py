@@ -26,6 +26,10 @@ from domain.events import (
     CommandRejected,
     CommandSucceeded,
     CommandUnknown,
+    EngineFollowed,
+    EngineGap,
+    EngineObserved,
+    EngineSuppressed,
     Event,
     ExecutionStarted,
     LogArchived,
@@ -119,6 +123,26 @@ EXAMPLES: Final[tuple[Event, ...]] = (
     ServerStopped(reason="the end"),
     SecretsForgotten(command_id="c", key_id="0123456789abcdef"),
     SealingKeyRotated(old_key_id="0123456789abcdef", new_key_id="fedcba9876543210", count=2),
+    EngineObserved(
+        engine="e",
+        kind="container",
+        action="die",
+        object_id="c1",
+        occurred_at_ms=1,
+        engine_time="0.001000000",
+        external=True,
+    ),
+    EngineSuppressed(
+        engine="e",
+        since_ms=1,
+        until_ms=2,
+        total=2,
+        counts=(("container", "die", 2),),
+        engine_time="0.002000000",
+        newest="0123456789abcdef",
+    ),
+    EngineGap(engine="e", until_ms=2, engine_time="0.002000000"),
+    EngineFollowed(engine="e", engine_time="0.002000000", newest="0123456789abcdef"),
 )
 """An event of every type."""
 
@@ -224,6 +248,35 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
         file_sha256=TEXT,
         metrics=_maybe(st.dictionaries(KEYS, TREES, max_size=3)),
     ),
+    "engine.observed": st.builds(
+        EngineObserved,
+        engine=TEXT,
+        kind=TEXT,
+        action=TEXT,
+        object_id=TEXT,
+        occurred_at_ms=COUNTS,
+        engine_time=TEXT,
+        external=st.booleans(),
+        exit_code=_maybe(INTEGERS),
+        **dict.fromkeys(
+            ("name", "health", "signal", "image", "container", "container_name", "old_name", "stack"), _maybe(TEXT)
+        ),
+        **dict.fromkeys(("command_id", "tied_by"), _maybe(TEXT)),
+    ),
+    "engine.suppressed": st.builds(
+        EngineSuppressed,
+        engine=TEXT,
+        since_ms=COUNTS,
+        until_ms=COUNTS,
+        total=COUNTS,
+        counts=st.lists(st.tuples(TEXT, TEXT, COUNTS), min_size=1, max_size=2).map(tuple),
+        engine_time=TEXT,
+        newest=TEXT,
+    ),
+    "engine.gap": st.builds(
+        EngineGap, engine=TEXT, since_ms=_maybe(COUNTS), until_ms=COUNTS, engine_time=TEXT, newest=_maybe(TEXT)
+    ),
+    "engine.followed": st.builds(EngineFollowed, engine=TEXT, engine_time=TEXT, newest=TEXT),
 }
 
 

@@ -45,6 +45,7 @@ def environment(state: Path, **changes: object) -> dict[str, str]:
         "DOCKER_MCP_STATE_DIR": state,
         "XDG_CONFIG_HOME": state / "config",
         "DOCKER_MCP_REFUSALS_PER_MINUTE": MANY_REFUSALS,
+        "DOCKER_MCP_ENGINE_EVENTS": False,  # of the objects of all other tests
         "LOG_LEVEL": "DEBUG",
     }
     return inherited | {name: str(value) for name, value in (own | changes).items()}

@@ -98,6 +98,30 @@ async def test_a_command_that_meets_a_restart_of_the_engine_gets_the_outcome_tha
         assert call.status(answer) == ("success" if happened else "unknown"), (after, call.outcome(answer))
 
 
+async def test_events_of_an_engine_that_is_started_again_are_followed_and_the_time_between_is_a_gap(
+    serve: Serve, restarting: RestartingEngine
+) -> None:
+    def seen() -> list[tuple[str, str]]:
+        events = [event for event in application.store.read() if event.type.startswith("engine.")]
+        return [(event.type, f"{event.payload().get('name')} {event.payload().get('action')}") for event in events]
+
+    def observed(what: str) -> bool:
+        return ("engine.observed", what) in seen()
+
+    made = restarting.api.create_container(restarting.image, ["sleep", "600"], name="followed")
+    async with serve(DOCKER_HOST=restarting.url, DOCKER_MCP_ENGINE_EVENTS=True) as application:
+        restarting.api.start(made["Id"])
+        await eventually(lambda: observed("followed start"))
+        await asyncio.to_thread(restarting.stop)
+        await asyncio.to_thread(restarting.start)
+        restarting.api.create_container(restarting.image, ["sleep", "600"], name="later")
+        await eventually(lambda: observed("later create"))
+        types = [kind for kind, _ in seen()]
+        assert types.count("engine.gap") == 2
+        events = [event for event in application.store.read() if event.type == "engine.observed"]
+        assert len({event.payload()["engine_time"] for event in events}) == len(events)
+
+
 class AtRestart(list[str]):
     """Does something when the engine is asked for a restart, before the answer."""
 

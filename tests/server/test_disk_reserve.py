@@ -1,5 +1,6 @@
 """A disk that fills up: new commands are refused while the outcomes of running ones still fit."""
 
+import asyncio
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,3 +125,25 @@ def test_where_nobody_can_look_there_is_room(path: Path | None, reserve: int) ->
 def test_no_reserve_asks_for_no_room(tmp_path: Path) -> None:
     assert not DiskReserve(tmp_path, 1 << 60).has_room()
     assert DiskReserve(tmp_path, 0).has_room()
+
+
+@pytest.mark.engine
+async def test_below_the_reserve_the_engines_events_wait_until_there_is_room(
+    serve: Serve, disk: Path, engine: docker.APIClient, container: str
+) -> None:
+    def seen() -> list[str]:
+        events = [event.payload() for event in application.store.read() if event.type == "engine.observed"]
+        return [each["action"] for each in events if each.get("name") == container]
+
+    options = {"DOCKER_MCP_ENGINE_EVENTS": True, "DOCKER_MCP_DISK_RESERVE_MIB": RESERVE_MIB}
+    async with serve(Location(path=disk / "ledger.db"), **options) as application:
+        engine.pause(container)
+        await until(lambda: seen() == ["pause"])
+        filler = fill_up_to(disk, FREE_WHEN_LOW)
+        await until(lambda: not application.reserve.has_room())
+        await asyncio.sleep(0.5)  # what it was about to record
+        engine.unpause(container)
+        await asyncio.sleep(0.5)
+        assert seen() == ["pause"]
+        filler.unlink()
+        await until(lambda: seen() == ["pause", "unpause"])

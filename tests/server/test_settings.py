@@ -25,6 +25,8 @@ WRONG = {
     "DOCKER_MCP_APPEND_TIMEOUT_S": (["", "0", "61", "nan", "inf", "soon"], ["more than 0", "at most 60"]),
     "DOCKER_MCP_ENGINE_TIMEOUT_S": (["", "0", "3601", "1.5"], ["at least 1", "at most 3600"]),
     "DOCKER_MCP_ENGINE_WORKERS": (["", "0", "257"], ["at least 1", "at most 256"]),
+    "DOCKER_MCP_ENGINE_EVENTS": (["", "perhaps", "2"], ["boolean"]),
+    "DOCKER_MCP_ENGINE_EVENTS_PER_SECOND": (["", "0", "10001"], ["at least 1", "at most 10000"]),
     "DOCKER_MCP_QUEUE_LIMIT": (["", "0", "100001"], ["at least 1", "at most 100000"]),
     "DOCKER_MCP_WAITING_LIMIT": (["", "0", "10001"], ["at least 1", "at most 10000"]),
     "DOCKER_MCP_REFUSALS_PER_MINUTE": (["", "0", "100001"], ["at least 1", "at most 100000"]),
@@ -98,6 +100,7 @@ def test_every_setting_has_a_default_and_a_description() -> None:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_an_empty_variable_counts_as_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(name, raising=False)
     default = getattr(load_settings(), name)
     monkeypatch.setenv(name, "")
     assert getattr(load_settings(), name) == default

@@ -2,13 +2,26 @@
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import CommandDenied, CommandReceived, CommandSucceeded, CommandUnknown, NewEvent, RecordedEvent
+from domain.events import (
+    CommandDenied,
+    CommandReceived,
+    CommandSucceeded,
+    CommandUnknown,
+    EngineGap,
+    EngineObserved,
+    EngineSuppressed,
+    NewEvent,
+    RecordedEvent,
+    event_of,
+)
 from domain.lifecycle import FINAL
+from domain.principal import SYSTEM
 from domain.projections.metric_series import MOST_VALUES, MetricSeries, Sample, SeriesKey
 from domain.projections.open_commands import OpenCommands, standings
 from tests.contract.events import AUTHORIZED, LIFE, RECEIVED, STARTED, UNKNOWN, life, stream
@@ -153,3 +166,22 @@ def test_a_command_that_a_survivor_calls_unknown_still_answers_to_its_own_execut
     standing = standings(events[3:])[events[0].stream]
     assert standing is not None
     assert (standing.status, standing.executor) == ("unknown", None)
+
+
+def test_events_of_the_engine_count_whether_recorded_or_only_counted() -> None:
+    said: dict[str, Any] = {"engine": "e", "engine_time": "0.001000000"}
+    died = EngineObserved(kind="container", action="die", object_id="c", occurred_at_ms=1, external=True, **said)
+    counts = (("container", "die", 5), ("network", "connect", 7))
+    storm = EngineSuppressed(since_ms=1, until_ms=2, total=12, counts=counts, newest="d", **said)
+    events = [event_of(SYSTEM, event, "engine/e", f"id-{number}") for number, event in enumerate((died, storm))]
+    found = by_labels(folded(*events), "docker_mcp_engine_events_total")
+    assert found == {("container", "die"): 6, ("network", "connect"): 7}
+
+
+@pytest.mark.parametrize(
+    "counts", ["null", "7", "[7]", '[["container","die"]]', '[["container","die",-1]]', "[[1,2,3]]"]
+)
+def test_counts_of_no_form_are_left_out(counts: str) -> None:
+    storm = event_of(SYSTEM, EngineGap(engine="e", until_ms=1, engine_time="0.001000000"), "engine/e", "id")
+    storm = storm._replace(type="engine.suppressed", data=f'{{"counts":{counts}}}')
+    assert by_labels(folded(storm), "docker_mcp_engine_events_total") == {}

@@ -1,0 +1,93 @@
+"""The command line as a whole: every command explains itself, and answers programs as well as people."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from adapters.store.location import Location
+from adapters.store.schema import REVISION
+from server.cli.exit import Exit
+from server.cli.main import app
+from tests.cli.command import log_at
+from tests.conftest import SEALING_KEY
+
+NO_JSON = {
+    "stdio": "serves",
+    "http": "serves",
+    "demo": "is a show",
+    "checkpoint": "prints a line of JSON as it is",
+    "checkpoint key": "prints a PEM file",
+    "audit export": "has formats of its own",
+    "user remove": "has no answer but its exit code",
+    "forget": "asks a person",
+    "rotate-sealing-key": "tells a person what to do next",
+    "rotate-log": "tells a person what to do next",
+}
+"""Commands without ``--json``, and why."""
+
+
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every command that does something, by its words."""
+    below = getattr(command, "commands", {})
+    if not below or (name and command.invoke_without_command):
+        yield name, command
+    for word, each in below.items():
+        yield from commands(each, f"{name} {word}".strip())
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_each_of_its_options_is_explained_in_sentences(name: str) -> None:
+    command = COMMANDS[name]
+    for text in [command.help, *(getattr(option, "help", None) for option in command.params if option.name != "help")]:
+        assert text, command.params
+        assert text[0].isupper() or text.split(",")[0].split()[0] in ("jsonl", "succeeded"), text
+        assert text.rstrip().endswith("."), text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_with_an_answer_gives_it_as_json_too(name: str) -> None:
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    assert ("--json" in options) != (name in NO_JSON)
+
+
+def test_every_exit_code_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+    for code in Exit:
+        assert f"| {code.value} | " in text
+
+
+def test_answers_for_programs(sqlite_location: Location, tmp_path: Path) -> None:
+    env = {**log_at(sqlite_location), "DOCKER_MCP_SIGNING_KEY": SEALING_KEY}
+
+    def answer(*arguments: str) -> dict[str, Any]:
+        done = CliRunner().invoke(app, [*arguments, "--json"], env=env)
+        assert done.exit_code == 0, done.output
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    assert answer("migrate") == {"database": f"sqlite {sqlite_location.path}", "schema": REVISION}
+    added = answer("user", "add", "alice")
+    assert (added["name"], added["api_key"][:4]) == ("alice", "dmk_")
+    assert answer("user", "rotate", "alice") != added
+    token = answer("token", "alice")
+    assert token["token"].startswith("alice:")
+    assert answer("rebuild", "--check") == {"done": "checked", "found": 0, "differences": []}
+    records = tmp_path / "records.jsonl"
+    exporting = ["audit", "export", "--format", "audit-record", "--to", str(records)]
+    assert CliRunner().invoke(app, exporting, env=env).exit_code == 0
+    checked = answer("audit", "import-verify", str(records))
+    assert (checked["intact"], checked["with_manifest"]) == (True, True)
+    assert checked["records"] == len(records.read_text().splitlines())
+    segment, copy = tmp_path / "segment.gz", tmp_path / "copy.db"
+    archived = answer("archive", "--before", "2100-01-01", "--to", str(segment))
+    assert archived["file_name"] == "segment.gz"
+    loaded = answer("load-archive", str(segment), "--to", str(copy))
+    assert loaded == {"records": archived["last_position"], "database_url": f"sqlite:///{copy}"}
