@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file, in the place of one that is there."""
+def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file, in the place of one that is there; ``mode`` for one that others may read."""
     kept = draft(path, content)
     try:
+        kept.chmod(mode)
         kept.replace(path)
     except BaseException:
         kept.unlink(missing_ok=True)

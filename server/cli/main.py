@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
-from server.cli import approvals, archive, audit_command, checkpoint, exports, rotate_log, users, verify
+from server.cli import approvals, archive, audit_command, checkpoint, config, exports, rotate_log, users, verify
 from server.cli.exit import Exit
 from server.settings import Settings, load_settings
 from server.version import VERSION
@@ -108,6 +108,7 @@ def http(
 app.add_typer(users.app, name="user")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.command("config")(config.config)
 app.command("verify")(verify.verify)
 app.command("archive")(archive.archive)
 app.command("load-archive")(archive.load_archive)
