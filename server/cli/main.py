@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
-from server.cli import approvals, archive, audit_command, checkpoint, config, exports, rotate_log, users, verify
+from server.cli import approvals, archive, audit_command, backup, checkpoint, config, exports, rotate_log, users, verify
 from server.cli.exit import Exit
 from server.settings import Settings, load_settings
 from server.version import VERSION
@@ -111,6 +111,8 @@ app.add_typer(checkpoint.app, name="checkpoint")
 app.command("config")(config.config)
 app.command("verify")(verify.verify)
 app.command("archive")(archive.archive)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("load-archive")(archive.load_archive)
 app.command("rotate-log")(rotate_log.rotate_log)
 
