@@ -17,6 +17,7 @@ from tests.package.build import ROOT
 
 BUSYBOX: Final = Path("/bin/busybox")
 _APPLETS: Final = ["sh", "cat", "chmod", "chown", "echo", "grep", "id", "ls", "mkdir", "stat", "tr"]
+_EVERYWHERE: Final = ["dl.so.2", "gcc_s.so.1", "m.so.6", "pthread.so.0", "resolv.so.2", "rt.so.1", "stdc++.so.6"]
 _LEFT_OUT: Final = re.compile(
     r"/(__pycache__|test|tests|idlelib|tkinter|config-[^/]+|share|include|site-packages/(?!pip\b|pip-)[^/]+)(/|$)"
 )
@@ -72,4 +73,4 @@ def _libraries(programs: list[Path]) -> Iterator[Path]:
     listed = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=False).stdout
     found = {Path(path) for path in re.findall(r"(/\S+\.so\S*) \(0x", listed)}
     multiarch = Path("/lib") / str(sysconfig.get_config_var("MULTIARCH"))
-    yield from sorted(found | {multiarch / "libgcc_s.so.1", multiarch / "libstdc++.so.6", multiarch / "libdl.so.2"})
+    yield from sorted(found | {multiarch / f"lib{name}" for name in _EVERYWHERE})

@@ -1,5 +1,6 @@
 """The image: what it is made of is there, and on a real engine it is built and serves."""
 
+import contextlib
 import fnmatch
 import io
 import json
@@ -108,11 +109,14 @@ def built(engine: docker.APIClient, tmp_path_factory: pytest.TempPathFactory) ->
     )
     assert "Successfully tagged" in str(told[-1]), "".join(each.get("stream", str(each)) for each in told[-20:])
     yield BUILT
-    for image in (BUILT, COMPOSE, PYTHON):
-        engine.remove_image(image, force=True)
+    steps = re.findall(r"---> ([0-9a-f]{12})", "".join(each.get("stream", "") for each in told))
+    for image in (BUILT, *reversed(steps), COMPOSE, PYTHON):
+        with contextlib.suppress(docker.errors.APIError):  # gone with one that was made of it
+            engine.remove_image(image, force=True)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.engine
 @pytest.mark.anyio
 async def test_the_built_image_serves_stdio_and_reaches_the_engine(built: str, engine: docker.APIClient) -> None:
@@ -128,6 +132,7 @@ async def test_the_built_image_serves_stdio_and_reaches_the_engine(built: str, e
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.engine
 def test_the_built_image_is_healthy_over_http(built: str, engine: docker.APIClient) -> None:
     port = free_port()

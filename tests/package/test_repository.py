@@ -43,7 +43,15 @@ def test_no_file_holds_a_private_key(texts: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["scripts/engine.sh", "scripts/newest.sh", "scripts/test-parts.sh", "deploy/secrets.sh", ".ci/run"]
+    "name",
+    [
+        "scripts/conformance.sh",
+        "scripts/engine.sh",
+        "scripts/newest.sh",
+        "scripts/test-parts.sh",
+        "deploy/secrets.sh",
+        ".ci/run",
+    ],
 )
 def test_scripts_can_be_run(name: str) -> None:
     listed = run("git", "ls-files", "--stage", name)
