@@ -61,7 +61,8 @@ def test_what_fails_of_the_official_suite_is_known_and_does_not_apply(
 
 
 def inspected(*arguments: object, **variables: str) -> Any:
-    done = node(INSPECTOR, "--cli", *arguments, "--format", "json", "-q", **variables)
+    options = ["--connect-timeout", "60000", "--format", "json", "-q"]
+    done = node(INSPECTOR, "--cli", *arguments, *options, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)["result"]
 
