@@ -2,7 +2,7 @@ PYTHON ?= python3
 MINUTES ?= 3
 BIN := .venv/bin
 
-.PHONY: run test check benchmark torture docs format lock
+.PHONY: run test check benchmark torture conformance newest docs format lock
 
 run: .venv/runtime  ## set up, then serve over HTTP and print what to paste into a client
 	scripts/engine.sh
@@ -32,6 +32,13 @@ torture: .venv/development  ## kill, pause and break servers for MINUTES on each
 	scripts/engine.sh
 	scripts/compose.sh
 	$(BIN)/python -m tests.torture --minutes $(MINUTES)
+
+conformance: .venv/development  ## run the official conformance suite of MCP and the inspector, which npm installs
+	scripts/engine.sh
+	scripts/conformance.sh
+
+newest:  ## install the newest dependencies that are allowed into an environment of their own, and smoke-test them
+	PYTHON=$(PYTHON) scripts/newest.sh
 
 docs: .venv/development  ## write the reference pages and the dashboards from the declarations
 	$(BIN)/python -m server.reference

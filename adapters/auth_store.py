@@ -209,6 +209,11 @@ def _new_key() -> str:
     return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
+def auth_secret_file(database: Path) -> Path:
+    """Return where the secret that signs tokens is kept, beside a SQLite database."""
+    return database.with_name(f"{database.name}.auth-secret")
+
+
 def load_auth_secret(text: str | None, database: Path | None) -> bytes:
     """Return what signs tokens: ``text``, else a random secret kept beside the SQLite database.
 
@@ -222,7 +227,7 @@ def load_auth_secret(text: str | None, database: Path | None) -> bytes:
         return text.encode()
     if database is None:
         return secrets.token_bytes(32)
-    file = database.with_name(f"{database.name}.auth-secret")
+    file = auth_secret_file(database)
     try:
         if not file.exists():
             write_first(file, secrets.token_hex(32).encode())

@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file, in the place of one that is there."""
+def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file, in the place of one that is there; ``mode`` for one that others may read."""
     kept = draft(path, content)
     try:
+        kept.chmod(mode)
         kept.replace(path)
     except BaseException:
         kept.unlink(missing_ok=True)
@@ -19,11 +20,22 @@ def write_private(path: Path, content: bytes) -> None:
 
 def write_first(path: Path, content: bytes) -> None:
     """Write a file once, even if several processes start together: the first link wins."""
-    kept = draft(path, content)
     with suppress(FileExistsError):
+        write_new(path, content)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        FileExistsError: if it is.
+    """
+    kept = draft(path, content)
+    try:
         os.link(kept, path)
-    kept.unlink()
-    sync(path.parent)
+    finally:
+        kept.unlink()
+        sync(path.parent)
 
 
 def draft(path: Path, content: bytes) -> Path:

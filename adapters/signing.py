@@ -36,6 +36,14 @@ class SigningKey:
     def key_id(self) -> str:
         return self.public.key_id
 
+    def text(self) -> str:
+        """Return the key as ``DOCKER_MCP_SIGNING_KEY`` takes it."""
+        return base64.b64encode(self._key.private_bytes_raw()).decode()
+
+    def pem(self) -> bytes:
+        """Return the key as its file holds it."""
+        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
     def sign(self, statement: bytes) -> str:
         return base64.b64encode(self._key.sign(statement)).decode()
 
@@ -82,7 +90,7 @@ def load_signing_key(text: str | None, file: Path | None, *, may_create: bool) -
         if not file.exists():
             if not may_create:
                 return None
-            write_first(file, _pem(Ed25519PrivateKey.generate()))
+            write_first(file, SigningKey(Ed25519PrivateKey.generate()).pem())
         if file.stat().st_mode & 0o077:
             raise ConfigurationError(f"others can read the signing key: {file}", hint=f"chmod 600 {file}")
         return SigningKey(_private(file))
@@ -123,7 +131,3 @@ def _private(file: Path) -> Ed25519PrivateKey:
 
 def _no_key(kind: str, file: Path) -> ConfigurationError:
     return ConfigurationError(f"{file} holds no Ed25519 {kind} key in PEM form", hint="restore the file from its copy")
-
-
-def _pem(key: Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -399,6 +399,29 @@ class LogArchived(Event):
     last_hash: str
 
 
+class LogBackedUp(Event):
+    """The log up to this record was copied into a file, as its last record."""
+
+    type = "log.backed_up"
+
+    file_name: str
+
+
+class LogRestored(Event):
+    """The log goes on after a copy, whose last record was ``position`` with the hash ``head``.
+
+    What the log held beyond that is not in it any more.
+    """
+
+    type = "log.restored"
+
+    file_name: str
+    file_sha256: str
+    position: int
+    head: str
+    copied_at: str
+
+
 class LogRotated(Event):
     """The last record of a log that goes on in a new database; ``file_name`` is the archive that takes it whole."""
 
@@ -538,6 +561,8 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         CheckpointSigned,
         ChainBroken,
         LogArchived,
+        LogBackedUp,
+        LogRestored,
         LogRotated,
         LogContinued,
         EngineObserved,

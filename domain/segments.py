@@ -8,45 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
-from domain.canonical import canonical_json
 from domain.chain import timestamp
-from domain.checkpoints import Keys, Signer
+from domain.checkpoints import Signer
 from domain.events import LogContinued, RecordedEvent
 from domain.findings import Finding
+from domain.manifests import SignedManifest
 
 FORM: Final = "docker-mcp-segment/1"
 
 
-class Manifest(BaseModel):
-    """What a segment holds. ``previous_hash`` is that of its first record; without a signing key it is not signed."""
+class Manifest(SignedManifest):
+    """What a segment holds. ``previous_hash`` is that of its first record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    form: str
-    log: str
     first_position: int
-    last_position: int
     previous_hash: str | None
-    last_hash: str
-    at: str
-    key_id: str | None = None
-    signature: str | None = None
-
-    def statement(self) -> bytes:
-        """Return the bytes that the signature is over."""
-        return canonical_json(self.model_dump(exclude={"signature"}))
-
-    def is_signed(self, keys: Keys) -> bool | None:
-        """Return whether the signature is right; None if there is none or its key is not among ``keys``."""
-        key = keys.get(self.key_id or "")
-        return key(self.statement(), self.signature or "") if key else None
 
 
 def make_manifest(signer: Signer | None, log: str, first: RecordedEvent, last: RecordedEvent, at_ms: int) -> Manifest:
     """Return the manifest of the records from ``first`` to ``last``."""
-    unsigned = Manifest(
+    return Manifest(
         form=FORM,
         log=log,
         first_position=first.position,
@@ -54,9 +34,7 @@ def make_manifest(signer: Signer | None, log: str, first: RecordedEvent, last: R
         previous_hash=first.previous_hash,
         last_hash=last.event_hash,
         at=timestamp(at_ms),
-        key_id=signer.key_id if signer else None,
-    )
-    return unsigned.model_copy(update={"signature": signer.sign(unsigned.statement())}) if signer else unsigned
+    ).signed(signer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 
 from adapters.store.postgres import connect
 from adapters.store.session import EVENT_SQL
-from adapters.store.snapshot import LogDamagedError, Rows, Snapshot
+from adapters.store.snapshot import LogDamagedError, Progress, Rows, WholeSnapshot
 from domain.errors import LogUnavailableError
 from domain.events import RecordedEvent
 
@@ -18,7 +19,7 @@ _BATCH: Final = 128
 
 
 @contextmanager
-def open_postgres_snapshot(url: str, timeout_s: float) -> Iterator[Snapshot]:
+def open_postgres_snapshot(url: str, timeout_s: float) -> Iterator[WholeSnapshot]:
     """Read the log on a server, see :func:`adapters.store.snapshot.open_snapshot`."""
     with closing(connect(url, timeout_s)) as server:
         # Between two batches one is checked, which takes its time.
@@ -42,12 +43,21 @@ class _PostgresSnapshot:
             self._connection.execute("COMMIT")
             self._connection.execute(_BEGIN)
 
+    def copy_to(self, target: Path, progress: Progress) -> None:
+        from adapters.store.postgres_copy import copy_out
+
+        copy_out(self._rows, target, progress)
+
     def batches(self, after: int | None = None) -> Iterator[Sequence[RecordedEvent]]:
+        condition, values = ("", ()) if after is None else (" WHERE position > %s", (after,))
+        for batch in self._rows(f"{EVENT_SQL}{condition} ORDER BY position", *values):
+            yield list(map(RecordedEvent._make, batch))
+
+    def _rows(self, sql: str, *values: object) -> Iterator[Rows]:
         with _explained(), self._connection.cursor(name="log", binary=True) as cursor:
-            condition, values = ("", []) if after is None else (" WHERE position > %s", [after])
-            cursor.execute(f"{EVENT_SQL}{condition} ORDER BY position".encode(), values)
+            cursor.execute(sql.encode(), values)
             while batch := cursor.fetchmany(_BATCH):
-                yield list(map(RecordedEvent._make, batch))
+                yield batch
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 Nothing of it can write, and it takes whatever the database holds, also what no log could hold by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from adapters.store.location import Location
@@ -14,6 +15,9 @@ from domain.events import RecordedEvent
 from domain.stream_check import Last
 
 Rows = list[tuple[Any, ...]]
+
+Progress = Callable[[int, int | None], None]
+"""Hears how many rows or pages are done, and of how many, if that is known."""
 
 
 class LogDamagedError(DockerMcpError):
@@ -39,6 +43,14 @@ class Snapshot(Protocol):
 
     def renew(self) -> None:
         """Go on with the log as it is now, so that a long look does not hold up the database's own cleaning."""
+        ...
+
+
+class WholeSnapshot(Snapshot, Protocol):
+    """A log that can be copied with all that is beside it."""
+
+    def copy_to(self, target: Path, progress: Progress) -> None:
+        """Copy the whole database into the empty file ``target``, as a SQLite log that is one file."""
         ...
 
 
@@ -73,7 +85,7 @@ def earlier(snapshot: Snapshot, stream: str, version: int, before: int) -> Last 
     return Last(*rows[0]) if rows else None
 
 
-def open_snapshot(location: Location, timeout_s: float) -> AbstractContextManager[Snapshot]:
+def open_snapshot(location: Location, timeout_s: float) -> AbstractContextManager[WholeSnapshot]:
     """Read a log as it is now, without waiting for those who append, and without holding them up.
 
     Raises:

@@ -8,17 +8,19 @@ from typing import Final
 from urllib.parse import quote
 
 from adapters.store.session import EVENT_SQL
-from adapters.store.snapshot import LogDamagedError, Rows, Snapshot
+from adapters.store.snapshot import LogDamagedError, Progress, Rows, WholeSnapshot
 from domain.errors import LogUnavailableError
 from domain.events import RecordedEvent
 
 _BATCH: Final = 128
 """More would keep more objects alive at a time, and Python would spend its time looking through them."""
+_PAGES: Final = 4096
+"""Copied in one step: 16 MiB."""
 _CANNOT_OPEN: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT")
 
 
 @contextmanager
-def open_sqlite_snapshot(path: Path, timeout_s: float) -> Iterator[Snapshot]:
+def open_sqlite_snapshot(path: Path, timeout_s: float) -> Iterator[WholeSnapshot]:
     """Read the log in a file, see :func:`adapters.store.snapshot.open_snapshot`."""
     with closing(_open(path, timeout_s)) as connection:
         yield _SqliteSnapshot(connection)
@@ -50,6 +52,14 @@ class _SqliteSnapshot:
                 return
             seen = batch[-1][0]
             yield list(map(RecordedEvent._make, batch))
+
+    def copy_to(self, target: Path, progress: Progress) -> None:
+        # The read transaction of this connection goes on, so that all steps copy one moment.
+        with _explained(), closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            self._connection.backup(
+                copy, pages=_PAGES, progress=lambda _status, left, all_of: progress(all_of - left, all_of)
+            )
+            copy.execute("PRAGMA journal_mode = DELETE")
 
     def renew(self) -> None:
         with _explained():

@@ -1,10 +1,11 @@
-"""What to paste into an MCP client."""
+"""What ``docker-mcp http`` prints for whoever wants to connect a client."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from server.clients.connection import Http, Stdio, http_url, stdio_command
+from server.clients.forms import CLIENTS, NO_CREDENTIAL
 from server.settings import Settings
 
 
@@ -17,35 +18,20 @@ def how_to_connect(settings: Settings, log: str, key_file: Path | None, approved
         key_file: holds the API key of a user that was just made.
         approved: the tools that clients may call without asking a person.
     """
-    host = f"[{settings.DOCKER_MCP_HOST}]" if ":" in settings.DOCKER_MCP_HOST else settings.DOCKER_MCP_HOST
-    scheme = "https" if settings.DOCKER_MCP_TLS_CERT else "http"
-    url = f"{scheme}://{host}:{settings.DOCKER_MCP_PORT}/mcp"
-    headers = {"Authorization": "Bearer YOUR_API_KEY"}
-    over_http = {"mcpServers": {"docker": {"type": "http", "url": url, "headers": headers}}}
     made = f"There were no users: made admin, whose API key is in {key_file}\n" if key_file else ""
     command, *arguments = stdio_command()
-    key = {"DOCKER_MCP_TOKEN": "YOUR_API_KEY"}
-    over_stdio = {"mcpServers": {"docker": {"command": command, "args": arguments, "env": key}}}
+    client = CLIENTS["claude-code"]
+    over_http = client.http and client.http(Http(http_url(settings), NO_CREDENTIAL))
+    over_stdio = client.stdio(Stdio(command, arguments, {}, NO_CREDENTIAL), approved)
     return (
         f"docker-mcp records every call in {log}\n"
         f"{made}"
-        "Paste into your MCP client (Claude, Cursor, OpenHands, VS Code: key `servers`):\n"
-        f"{json.dumps(over_http)}\n"
+        f"`docker-mcp config CLIENT --http` writes it into the file of a client ({', '.join(CLIENTS)}); for others:\n"
+        f"{json.dumps({client.servers: {client.name: over_http}})}\n"
         "or let the client start its own server; with the same DOCKER_MCP_ variables it shares this log:\n"
-        f"{json.dumps(over_stdio)}\n"
+        f"{json.dumps({client.servers: {client.name: over_stdio}})}\n"
         "A client that asks before each call and takes a list of those that need no asking (OpenHands, Cline) gets it "
         "beside these:\n"
         f'"autoApprove": {json.dumps(approved)}\n'
         "Stop with Ctrl-C; `docker-mcp audit` shows who did what."
     )
-
-
-def stdio_command() -> list[str]:
-    """Return the command line of a stdio server of this installation, which works in every folder.
-
-    The first ``docker-mcp`` on the path may be another program: Docker ships one of that name.
-    """
-    script = Path(sys.executable).with_name("docker-mcp")
-    if script.exists():
-        return [str(script), "stdio"]
-    return [sys.executable, "-P", "-m", "server", "stdio"]

@@ -15,8 +15,8 @@ from adapters.docker.engine import Engine
 from domain.errors import DockerMcpError
 from server.cli.audit_forms import table
 from server.cli.check import check_log
-from server.cli.clients import stdio_command
 from server.cli.users import token_of_an_admin
+from server.clients.connection import stdio_command
 from server.settings import Settings
 
 _SHOWN: Final = 140

@@ -16,7 +16,9 @@ from server.cli import (
     approvals,
     archive,
     audit_command,
+    backup,
     checkpoint,
+    config,
     exports,
     metrics,
     monitoring,
@@ -128,8 +130,11 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(monitoring.app, name="monitoring")
 app.add_typer(monitoring.start, name="start")
+app.command("config")(config.config)
 app.command("verify")(verify.verify)
 app.command("archive")(archive.archive)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("load-archive")(archive.load_archive)
 app.command("rotate-log")(rotate_log.rotate_log)
 

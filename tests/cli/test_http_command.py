@@ -15,7 +15,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from server.cli.clients import how_to_connect, stdio_command
+from server.cli.clients import how_to_connect
+from server.clients.connection import stdio_command
 from server.settings import load_settings
 from tests.cli.command import docker_mcp, environment, http_server
 from tests.conftest import free_port, write_rules

@@ -33,7 +33,9 @@ from domain.events import (
     Event,
     ExecutionStarted,
     LogArchived,
+    LogBackedUp,
     LogContinued,
+    LogRestored,
     LogRotated,
     NewEvent,
     PolicyLoaded,
@@ -237,6 +239,10 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
     "chain.broken": st.builds(ChainBroken, broken_position=_maybe(COUNTS), problem=TEXT),
     "log.archived": st.builds(
         LogArchived, file_name=TEXT, file_sha256=TEXT, first_position=COUNTS, last_position=COUNTS, last_hash=TEXT
+    ),
+    "log.backed_up": st.builds(LogBackedUp, file_name=TEXT),
+    "log.restored": st.builds(
+        LogRestored, file_name=TEXT, file_sha256=TEXT, position=COUNTS, head=TEXT, copied_at=TEXT
     ),
     "log.rotated": st.builds(LogRotated, file_name=TEXT),
     "log.continued": st.builds(

@@ -42,7 +42,17 @@ def test_no_file_holds_a_private_key(texts: dict[str, str]) -> None:
     assert [name for name, text in texts.items() if re.search(mark, text)] == []
 
 
-@pytest.mark.parametrize("name", ["scripts/engine.sh", "scripts/test-parts.sh", ".ci/run"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scripts/conformance.sh",
+        "scripts/engine.sh",
+        "scripts/newest.sh",
+        "scripts/test-parts.sh",
+        "deploy/secrets.sh",
+        ".ci/run",
+    ],
+)
 def test_scripts_can_be_run(name: str) -> None:
     listed = run("git", "ls-files", "--stage", name)
     assert listed.stdout.startswith("100755"), f"{name} is not executable in the repository"

@@ -1,0 +1,150 @@
+"""``docker-mcp config``: writes the configuration of a client, or checks it."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from domain.errors import DockerMcpError, InvalidArgumentsError
+from server.cli.exit import Exit
+from server.clients.connection import Http, Stdio, carried, http_url, left_out, stdio_command
+from server.clients.file import ClientFile
+from server.clients.forms import CLIENTS, NO_CREDENTIAL, Client, client_named
+from server.clients.json_text import NotMergedError
+from server.settings import Settings, load_settings
+
+_CLIENTS = ", ".join(CLIENTS)
+_STDIN = "-"
+
+
+def config(
+    client: Annotated[str, typer.Argument(help=f"Whose: {_CLIENTS}.")],
+    path: Annotated[Path | None, typer.Argument(help="Its file; .toml for the TOML of OpenHands.")] = None,
+    http: Annotated[bool, typer.Option("--http", help="Reach a server that runs by itself; else start one.")] = False,
+    url: Annotated[
+        str | None, typer.Option(help="Where that server is, if not where `docker-mcp http` serves.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the server is called in the file.")] = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option(help="File with the caller's API key or token, - for standard input; DOCKER_MCP_TOKEN."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Change an existing file without asking.")] = False,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print what belongs into the file, and change nothing.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Start or reach what the file says, and list its tools.")
+    ] = False,
+) -> None:
+    """Write this server into the configuration of an MCP client, or check what is written there.
+
+    What else is in the file stays as it is. An existing file is changed once you have seen what will be different, and
+    a copy of it is kept.
+    """
+    settings = load_settings(use_working_directory=http)
+    form = client_named(client)
+    file = ClientFile.read(form, (path or Path(form.place)).expanduser())
+    name = name or form.name
+    if check:
+        raise typer.Exit(_check(file, name, url or http_url(settings)))
+    credential = _credential(settings, token_file)
+    users, approved = _users_and_approved(settings)
+    server = _server(settings, form, credential, url, http=http or url is not None, users=users, toml=file.is_toml)
+    if show:
+        typer.echo(file.by_hand(server, approved, name), nl=False)
+        return
+    try:
+        after = file.with_server(server, approved, name)
+        _write(file, after, private=credential is not None, sure=yes)
+    except NotMergedError as error:
+        typer.echo(file.by_hand(server, approved, name), nl=False)
+        raise NotMergedError(f"{file.path}: {error.message}", hint=error.hint) from error
+    _tell_what_is_missing(server, form)
+
+
+def _write(file: ClientFile, after: str, *, private: bool, sure: bool) -> None:
+    if file.before is not None and after == file.text():
+        typer.echo(f"{file.path} is as it should be")
+        return
+    for line in file.difference(after):
+        typer.echo(line)
+    if file.before is not None and not sure and not _agreed():
+        raise DockerMcpError("nothing was changed", code="not_confirmed", hint="--yes changes it without asking")
+    kept = file.write(after, private=private)
+    typer.echo(f"wrote {file.path}" + (f"; before, it was {kept}" if kept else ""), err=True)
+
+
+def _agreed() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and typer.confirm("Change it so?", err=True)
+
+
+def _server(
+    settings: Settings, form: Client, credential: str | None, url: str | None, *, http: bool, users: bool, toml: bool
+) -> Stdio | Http:
+    unknown = NO_CREDENTIAL if toml else form.unknown
+    if http:
+        return Http(url or http_url(settings), credential or unknown)
+    command, *arguments = stdio_command()
+    env = carried(os.environ)
+    if form is CLIENTS["openhands"]:
+        env = {"DOCKER_MCP_PORT": str(settings.DOCKER_MCP_PORT), "LOG_LEVEL": settings.LOG_LEVEL, **env}
+    return Stdio(command, arguments, env, credential or (unknown if users else None))
+
+
+def _users_and_approved(settings: Settings) -> tuple[bool, list[str]]:
+    from adapters.auth_store import AuthStore
+    from domain.access.auto_approve import auto_approved
+    from domain.catalogue import CATALOGUE
+
+    rules = AuthStore(settings.auth_file).load()
+    return bool(rules.users), auto_approved(CATALOGUE, rules.auto_approve)
+
+
+def _credential(settings: Settings, token_file: str | None) -> str | None:
+    if token_file is None:
+        return settings.token
+    try:
+        text = sys.stdin.read() if token_file == _STDIN else Path(token_file).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidArgumentsError("--token-file cannot be read") from error
+    if len(text.split()) != 1 or not text.strip().isascii():
+        raise InvalidArgumentsError(
+            "--token-file holds no API key or token", hint="one line as `docker-mcp user add` prints it"
+        )
+    return text.strip()
+
+
+def _tell_what_is_missing(server: Stdio | Http, form: Client) -> None:
+    if server.credential == NO_CREDENTIAL:
+        typer.echo(
+            f"put an API key in the place of {NO_CREDENTIAL}, or give it with --token-file; `docker-mcp user add NAME` "
+            "prints a new one",
+            err=True,
+        )
+    elif server.credential == form.unknown and not form.inputs:
+        typer.echo(f"start {form.title} with the variable DOCKER_MCP_TOKEN set to an API key", err=True)
+    if isinstance(server, Stdio) and (names := left_out(os.environ)):
+        typer.echo(
+            f"not written, since agents may read it: {', '.join(names)}. Put them into the .env file of your "
+            "configuration directory (docs/configuration.md): a server that a client starts reads it",
+            err=True,
+        )
+
+
+def _check(file: ClientFile, name: str, url: str) -> Exit:
+    from server.clients.check import ask
+
+    entry = file.server(name, url)
+    answer = asyncio.run(ask(entry))
+    how = "started" if "command" in entry else "reached"
+    typer.echo(f"{how} {answer.server}: {len(answer.tools)} tools")
+    for tool in answer.tools:
+        typer.echo(f"  {tool}")
+    if unknown := sorted(set(entry.get("autoApprove", [])) - set(answer.tools)):
+        typer.echo(f"docker-mcp: autoApprove names tools that it does not have: {', '.join(unknown)}", err=True)
+        return Exit.FAILED
+    return Exit.OK

@@ -1,0 +1,1 @@
+"""The configuration files of MCP clients: what belongs into each, and how it gets there."""
