@@ -20,6 +20,7 @@ from server.cli import (
     exports,
     metrics,
     monitoring,
+    replay_command,
     rotate_log,
     users,
     verify,
@@ -129,6 +130,7 @@ app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(monitoring.app, name="monitoring")
 app.add_typer(monitoring.start, name="start")
 app.command("verify")(verify.verify)
+app.command("replay")(replay_command.replay)
 app.command("archive")(archive.archive)
 app.command("load-archive")(archive.load_archive)
 app.command("rotate-log")(rotate_log.rotate_log)
