@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# Makes sure that what the tests need besides an engine is here: PostgreSQL's server programs, a static busybox, and
-# the programs of Prometheus and Alertmanager.
+# Makes sure that what the tests need besides an engine is here: PostgreSQL's server programs, a static busybox,
+# Chromium, and the programs of Prometheus and Alertmanager.
 set -euo pipefail
 
 programs=/usr/local/bin
 templates=/usr/share/prometheus/alertmanager  # where Debian's Alertmanager looks for them
 monitoring=(prometheus promtool prometheus-alertmanager amtool)
 
-have_packages() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /bin/busybox ]; }
+have_packages() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && [ -x /bin/busybox ] && command -v chromium >/dev/null; }
 have_monitoring() { [ -e "$templates/default.tmpl" ] && command -v "${monitoring[@]}" | wc -l | grep -qx "${#monitoring[@]}"; }
 
 have_packages && have_monitoring && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "The tests need PostgreSQL's server programs, busybox-static, Prometheus and Alertmanager:" >&2
-    echo "  sudo apt-get install postgresql busybox-static prometheus prometheus-alertmanager" >&2
+    echo "The tests need PostgreSQL's server programs, busybox-static, Chromium, Prometheus and Alertmanager:" >&2
+    echo "  sudo apt-get install postgresql busybox-static chromium prometheus prometheus-alertmanager" >&2
     exit 1
 fi
 apt-get update -qq
 if ! have_packages; then
-    echo "Installing the packages postgresql and busybox-static for the tests." >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql busybox-static >/dev/null
+    echo "Installing the packages postgresql, busybox-static and chromium for the tests." >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql busybox-static chromium >/dev/null
 fi
 if ! have_monitoring; then
     # Unpacked beside the package system: installed, they would run as services, now and after every start.

@@ -30,6 +30,7 @@ from domain.catalogue.audit_export import LogExport
 from domain.catalogue.containers import Containers
 from domain.catalogue.identity import Identity
 from domain.catalogue.networks import Networks
+from domain.catalogue.replay import Replay
 from domain.catalogue.stacks import Stacks
 from domain.catalogue.system import Images, System
 from domain.catalogue.tool import Catalogue
@@ -60,6 +61,7 @@ from server.unsettled import Unsettled
 from server.user_changes import AUTH_STREAM, recorder
 from server.version import VERSION
 from server.workers import Workers
+from server.world_keeper import keep_world
 
 if TYPE_CHECKING:
     from adapters.prometheus import Exposition
@@ -257,6 +259,7 @@ class Application:
         self.recovery.start()
         self._background.append(asyncio.create_task(self.approvals.keep_expiring(self._log_workers)))
         self._background.append(asyncio.create_task(self.refusals.keep_recording()))
+        self._background.append(asyncio.create_task(keep_world(self._log_workers, self._keep_world)))
         self.watch.start()
         if self.settings.DOCKER_MCP_ENGINE_EVENTS:
             self.engine_watch.start()
@@ -326,6 +329,7 @@ class Application:
             System: Bound(lambda: docker.system, self._engine_workers),
             AuditTrail: Bound(lambda: self.audit_trail, self._trail_workers),
             LogExport: Bound(lambda: self.log_export, self._log_workers),
+            Replay: Bound(lambda: self.replay, self._log_workers),
             Identity: Bound(lambda: self.authenticator, self._log_workers),
             Approvals: Bound(lambda: self.approvals, self._log_workers),
         }
@@ -355,6 +359,13 @@ class Application:
         return SqlLogExport(self.store.reader)
 
     @cached_property
+    def replay(self) -> Any:
+        """The adapter of the port ``Replay``, which also opens the log for the command line."""
+        from adapters.store.replay import SqlReplay
+
+        return SqlReplay(self.store.location, self.settings.DOCKER_MCP_APPEND_TIMEOUT_S, self.docker.inventory)
+
+    @cached_property
     def _recorded_stacks(self) -> Any:
         from adapters.store.recorded_stacks import SqlRecordedStacks
 
@@ -367,6 +378,11 @@ class Application:
 
     async def _count_waiting(self) -> int:
         return await self._log_workers.run(self.approvals.count)
+
+    def _keep_world(self) -> int:
+        from adapters.store.world_log import keep_snapshots
+
+        return keep_snapshots(self.store.location, self.settings.DOCKER_MCP_APPEND_TIMEOUT_S)
 
     def _go_on(self, command_id: str) -> None:
         self.approved.start(command_id)

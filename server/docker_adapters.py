@@ -42,6 +42,12 @@ class DockerAdapters:
 
         return EngineObserver(self.engine, observe_stack, self._command)
 
+    def inventory(self) -> list[ObjectState]:
+        """Return all containers and networks that the engine shows now."""
+        from adapters.docker.inventory import inventory
+
+        return inventory(self.engine)
+
     @cached_property
     def events(self) -> EngineEvents:
         from adapters.docker.engine_events import DockerEvents

@@ -1,6 +1,5 @@
 """Looks at what stands of stacks, by the labels that Compose puts on everything it makes."""
 
-import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -18,7 +17,6 @@ CONFIG_LABEL: Final = "com.docker.compose.config-hash"
 _ONE_OFF_LABEL: Final = "com.docker.compose.oneoff"
 _SIDE_BY_SIDE: Final = 4
 """Inspections at once: a stack's containers are asked for one by one, and each answer takes the engine a while."""
-_HEALTH: Final = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 
 
 def stack_containers(engine: Engine, project: str) -> list[dict[str, Any]]:
@@ -46,12 +44,6 @@ def parts_of(entries: list[dict[str, Any]]) -> tuple[Touched, ...]:
 
 def service_of(entry: Mapping[str, Any]) -> str:
     return str(entry["Labels"].get(SERVICE_LABEL, ""))
-
-
-def health_of(entry: Mapping[str, Any]) -> str | None:
-    """Return the health that a list entry tells in its status text, None without a health check."""
-    found = _HEALTH.search(entry["Status"])
-    return found.group(1) if found else None
 
 
 def members(engine: Engine, project: str) -> list[Member]:
@@ -109,6 +101,7 @@ def _member(engine: Engine, entry: Mapping[str, Any]) -> Member | None:
         started_at=moment(state["StartedAt"]),
         finished_at=moment(state["FinishedAt"]),
         config=entry["Labels"].get(CONFIG_LABEL, "")[:CONFIG_DIGITS],
+        image=found["Config"]["Image"],
     )
 
 

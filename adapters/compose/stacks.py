@@ -17,7 +17,6 @@ from adapters.compose.files import read_compose_file
 from adapters.compose.logs import read_logs
 from adapters.compose.observe import (
     all_containers,
-    health_of,
     members,
     observe_stack,
     parts_of,
@@ -28,7 +27,7 @@ from adapters.compose.observe import (
 )
 from adapters.compose.render import Renderer, compose_file_options
 from adapters.compose.runner import ComposeRunner
-from adapters.docker.describe import exit_code_of, name_of, row
+from adapters.docker.describe import exit_code_of, health_in, name_of, row
 from adapters.docker.engine import Engine
 from adapters.docker.errors import explained, explained_after_change
 from adapters.docker.images import DockerImages
@@ -246,7 +245,7 @@ class ComposeStacks:
 
     def _glance(self, project: str) -> list[tuple[str, str, str | None]]:
         with explained_after_change(Kind.STACK):
-            return [(each["Id"], each["State"], health_of(each)) for each in stack_containers(self._engine, project)]
+            return [(each["Id"], each["State"], health_in(each)) for each in stack_containers(self._engine, project)]
 
     def _check(self, command: OnServices, standing: Sequence[str]) -> None:
         """Refuse a stack or service that has no containers, saying what exists."""
@@ -316,7 +315,7 @@ def _container_row(entry: dict[str, Any]) -> StackContainer:
         service=service_of(entry),
         container=name_of(entry),
         state=entry["State"],
-        health=health_of(entry),
+        health=health_in(entry),
         exit_code=exit_code_of(entry),
         ports=row(entry, ["ports"]).ports or None,
     )

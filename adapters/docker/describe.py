@@ -9,6 +9,7 @@ from domain.catalogue.container_results import Attachment, ContainerDetail, Cont
 from domain.catalogue.containers import ContainerField
 from domain.chain import timestamp
 from domain.objects import Kind, ObjectState
+from domain.stacks.objects import PROJECT_LABEL
 from domain.text import column_text
 
 _SHORT_ID: Final = 12
@@ -18,6 +19,7 @@ _MOST_FACTS: Final = 128
 _SAYS_NO_MORE: Final = re.compile(r"Up [^()]*|Created")
 """A status that repeats the state: no exit code, no health, no pause."""
 _EXITED: Final = re.compile(r"Exited \((\d+)\)")
+_HEALTH: Final = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
 _NEVER: Final = "0001-01-01T00:00:00Z"
 """How the engine writes a time that has not come."""
 
@@ -31,6 +33,7 @@ def container_state(found: Mapping[str, Any]) -> ObjectState:
     """Return what the log keeps of a container's inspection: what tells one state from another, and no environment."""
     state = found["State"]
     networks = found["NetworkSettings"].get("Networks") or {}
+    labels = found["Config"].get("Labels") or {}
     facts = {
         "image": found["Config"]["Image"],
         "status": state["Status"],
@@ -42,13 +45,15 @@ def container_state(found: Mapping[str, Any]) -> ObjectState:
         "finished_at": moment(state["FinishedAt"]),
         "health": (state.get("Health") or {}).get("Status"),
         "networks": sorted([name, end["NetworkID"], end["EndpointID"]] for name, end in networks.items())[:_MOST_FACTS],
+        "memory_bytes": found["HostConfig"].get("Memory") or None,
+        "stack": labels.get(PROJECT_LABEL),
     }
     return ObjectState(
         kind=Kind.CONTAINER,
         id=found["Id"],
         name=found["Name"].removeprefix("/"),
         facts=facts,
-        labels=found["Config"].get("Labels") or {},
+        labels=labels,
     )
 
 
@@ -80,6 +85,12 @@ def exit_code_of(entry: Mapping[str, Any]) -> int | None:
     """Return the exit code that a list entry tells in its status text, None of a container that has not ended."""
     found = _EXITED.match(entry["Status"])
     return int(found.group(1)) if found else None
+
+
+def health_in(entry: Mapping[str, Any]) -> str | None:
+    """Return the health that a list entry tells in its status text, None without a health check."""
+    found = _HEALTH.search(entry["Status"])
+    return found.group(1) if found else None
 
 
 def _mount(mount: dict[str, Any]) -> str:

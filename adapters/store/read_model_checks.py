@@ -7,6 +7,7 @@ import orjson
 
 from adapters.store.read_models import models_in
 from adapters.store.snapshot import Snapshot, last_of
+from adapters.store.world_check import WorldSnapshotCheck
 from domain.errors import ReadModelError
 from domain.events import RecordedEvent
 from domain.lifecycle import FINAL
@@ -89,7 +90,11 @@ class FoldedModelsCheck:
                 yield difference.describe()
 
 
-READ_MODEL_CHECKS: Final[tuple[Callable[[Snapshot], ReadModelCheck], ...]] = (OpenCommandCheck, FoldedModelsCheck)
+READ_MODEL_CHECKS: Final[tuple[Callable[[Snapshot], ReadModelCheck], ...]] = (
+    OpenCommandCheck,
+    FoldedModelsCheck,
+    WorldSnapshotCheck,
+)
 """Makes a fresh check of each read model."""
 
 

@@ -8,7 +8,7 @@ from adapters.store.sqlite import SqliteSession
 from domain.errors import ConfigurationError
 from migrations.guards import POSTGRES_FUNCTIONS, POSTGRES_TRIGGERS, SQLITE_TRIGGERS
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The migration that this version needs; equal to Alembic's head."""
 
 # tgtype and tgenabled as PostgreSQL documents them in the catalog pg_trigger (src/include/catalog/pg_trigger.h).

@@ -145,3 +145,15 @@ class ReadModelCheckpointRow(SQLModel, table=True):
     name: str = Field(sa_type=Text, primary_key=True)
     position: int = Field(sa_type=Long)
     event_hash: str | None = Field(sa_type=Text)
+
+
+class WorldSnapshotRow(SQLModel, table=True):
+    """Read model: the world at a position of the log, see ``domain.replay``; ``form`` as there. Can be rebuilt."""
+
+    __tablename__ = "world_snapshot"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    position: int = Field(sa_type=Long, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    form: int
+    event_hash: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)

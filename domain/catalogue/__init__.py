@@ -1,6 +1,6 @@
 """The tools and prompts of the product."""
 
-from domain.catalogue import approvals, audit, audit_export, containers, identity, networks, stacks, system
+from domain.catalogue import approvals, audit, audit_export, containers, identity, networks, replay, stacks, system
 from domain.catalogue.tool import Catalogue
 
 CATALOGUE = Catalogue(
@@ -12,6 +12,7 @@ CATALOGUE = Catalogue(
         *audit.TOOLS,
         *approvals.TOOLS,
         *audit_export.TOOLS,
+        *replay.TOOLS,
         *identity.TOOLS,
     )
 )

@@ -34,6 +34,7 @@ class Member:
     started_at: str | None
     finished_at: str | None
     config: str
+    image: str | None = None
 
     @property
     def ref(self) -> ObjectRef:

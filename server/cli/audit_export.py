@@ -55,13 +55,13 @@ def export_log(settings: Settings, arguments: dict[str, Any], to: str, manifest_
     counted = Counted(Progress("export"), found)
     with (
         closing(Reader(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S)) as reader,
-        _output(to) as file,
+        output(to) as file,
     ):
         events = counted.all_of(SqlLogExport(reader).events(command, found))
         segment = _WRITERS[ExportFormat(command.format)](events, file)
     if segment and place:
         attested = manifest(_mechanism(location), found.first, found.last, segment)
-        with _output(str(place)) as file:
+        with output(str(place)) as file:
             file.write(orjson.dumps(attested, option=orjson.OPT_INDENT_2) + b"\n")
     typer.echo(counted.told(to, place), err=True)
 
@@ -180,7 +180,7 @@ def _mechanism(location: Location) -> str:
 
 
 @contextmanager
-def _output(to: str) -> Iterator[BinaryIO]:
+def output(to: str) -> Iterator[BinaryIO]:
     """A file that only its owner can read, and that bears its name only once it is whole; or standard output."""
     if to == STREAM:
         yield sys.stdout.buffer

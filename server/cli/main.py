@@ -22,6 +22,7 @@ from server.cli import (
     exports,
     metrics,
     monitoring,
+    replay_command,
     rotate_log,
     users,
     verify,
@@ -132,6 +133,7 @@ app.add_typer(monitoring.app, name="monitoring")
 app.add_typer(monitoring.start, name="start")
 app.command("config")(config.config)
 app.command("verify")(verify.verify)
+app.command("replay")(replay_command.replay)
 app.command("archive")(archive.archive)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

@@ -4,6 +4,7 @@ from typing import Final
 
 from adapters.store.location import Location
 from adapters.store.read_models import check_read_models, rebuild
+from adapters.store.world_check import check_world, rebuild_world
 from server.cli.check import check_store
 from server.cli.local import local_admin
 from server.cli.output import tell
@@ -27,8 +28,10 @@ def rebuild_read_models(settings: Settings, *, only_check: bool, as_json: bool) 
     check_store(location, timeout_s)
     if only_check:
         found = check_read_models(location, timeout_s, Progress("check"))
+        found += check_world(location, timeout_s, Progress("check"))
     else:
         found = rebuild(location, timeout_s, Progress("rebuild"))
+        found += rebuild_world(location, timeout_s, Progress("rebuild"))
     told = found[:_MOST_TOLD]
     done = "checked" if only_check else "rebuilt"
     lines = [difference.describe() for difference in told] + [f"{done}: {len(found) or 'no'} differences"]

@@ -1,7 +1,7 @@
 """``make benchmark``: prints the speed table. ``--quick`` takes fewer rounds.
 
 ``python -m tests.benchmarks generate URL [EVENTS]`` fills an empty log instead, and
-``python -m tests.benchmarks ask URL`` asks such a log by every usual filter.
+``python -m tests.benchmarks ask URL`` asks such a log by every usual filter, ``replay URL`` opens it at any moment.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from tests.benchmarks.folds import folding
 from tests.benchmarks.made_log import generate
 from tests.benchmarks.measure import Row, table
 from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
+from tests.benchmarks.replaying import replay
 from tests.benchmarks.replicas import clients, replicas, turns
 from tests.benchmarks.scraping import scrapes
 from tests.benchmarks.serving import list_of_fifty, start_up
@@ -42,6 +43,7 @@ def _rows(directory: Path, server: PostgresServer, compose: BareCompose, *, quic
     for location in _new_logs(directory, server):
         generate(location, 50_000 if quick else 1_000_000)
         rows += audit_queries(location, few * 5)
+        rows += replay(location, few)
     for slow_sync in (False, True):
         for location in _new_logs(directory, server):
             rows.append(group_commit(location, 1 if quick else 4, slow_sync=slow_sync))
@@ -70,5 +72,7 @@ if __name__ == "__main__":
         print(f"{generate(Location.parse(url), *map(int, number)):.0f} events/s")
     elif sys.argv[1:2] == ["ask"]:
         print(table(audit_queries(Location.parse(sys.argv[2]), 30, only_slowest=False)))
+    elif sys.argv[1:2] == ["replay"]:
+        print(table(replay(Location.parse(sys.argv[2]), 3)))
     else:
         main(quick="--quick" in sys.argv)

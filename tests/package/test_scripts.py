@@ -89,11 +89,11 @@ def test_a_user_who_may_not_use_the_engine_is_told_how_to_get_in(tmp_path: Path)
 def test_the_missing_parts_of_the_tests_are_named(part: str, without_packages: str) -> None:
     done = bash(text_of("test-parts.sh").replace(part, "/nowhere"), PATH=without_packages)
     assert done.returncode == 1
-    assert "sudo apt-get install postgresql busybox-static" in done.stderr
+    assert "sudo apt-get install postgresql busybox-static chromium" in done.stderr
 
 
 @pytest.mark.parametrize("part", ["/usr/lib/postgresql", "/bin/busybox"])
 def test_a_user_who_is_not_root_is_told_what_to_install(part: str) -> None:
     done = bash(text_of("test-parts.sh").replace(part, "/nowhere"), *plain_user())
     assert done.returncode == 1
-    assert "sudo apt-get install postgresql busybox-static" in done.stderr
+    assert "sudo apt-get install postgresql busybox-static chromium" in done.stderr

@@ -38,7 +38,7 @@ async def test_all_tools_and_prompts_are_listed_with_what_an_agent_needs(connect
         assert shown.input_schema["additionalProperties"] is False
         assert "title" not in shown.input_schema
     assert listed["remove-container"].input_schema["required"] == ["container_name"]
-    assert prompts.keys() == {"audit-logs", "authenticate"}
+    assert prompts.keys() == {"audit-logs", "authenticate", "incident-review"}
     prompt = prompts["audit-logs"]
     assert prompt.arguments
     seed = ["username", "tool_name", "status", "limit"]

@@ -59,6 +59,7 @@ approvals-refuse    A     -    -     A       N       N      A      A
 get-command         A     A    -     A       A       A      A      A
 audit-query         A     A    -     A       A       A      A      A
 audit-logs          A     A    A     A       A       A      A      A
+incident-review     A     A    -     A       A       A      A      A
 authenticate        A     A    A     A       A       A      A      A
 """
 """A: allowed, -: never allowed, O: allowed on ours and denied on theirs, N: denied on these."""
@@ -112,6 +113,7 @@ def calls(prefix: str, side: str) -> dict[str, dict[str, Any]]:
         **dict.fromkeys(("network-connect", "network-disconnect"), link),
         **{key: {} for key in ("network-list", "compose-list", "image-list", "system-info")},
         **{key: {} for key in ("audit-logs", "audit-query")},
+        "incident-review": {"object": thing},
         "deploy-compose": {**stack, "compose_yaml": json.dumps({"services": {"web": service}})},
         **dict.fromkeys(("compose-ps", "compose-logs", "compose-start", "compose-stop", "compose-restart"), stack),
         "compose-down": {**stack, "volumes": side == "theirs"},

@@ -135,6 +135,20 @@ CALLS: Final[dict[str, dict[str, Any]]] = {
         "object": "container/web",
         "status": "success",
     },
+    "incident-review": {
+        "object": "container/web",
+        "since": "2h",
+        "until": "2026-01-31T12:00:00Z",
+        "correlation_id": "talk-1",
+    },
+    "replay": {
+        "begin": "yesterday",
+        "end": "1200",
+        "object": "container/web",
+        "principal": "admin",
+        "correlation_id": "talk-1",
+        "stack": "shop",
+    },
     "authenticate": {"username": "alice", "api_key": "dmk_not-a-real-key"},
 }
 

@@ -86,7 +86,7 @@ def test_the_tools_that_were_asked_for_are_there() -> None:
         "network-disconnect", "network-inspect",
     }  # fmt: skip
     assert asked <= {tool.name for tool in CATALOGUE.on(Surface.TOOL)}
-    assert {"audit-logs", "authenticate"} == {tool.name for tool in CATALOGUE.on(Surface.PROMPT)}
+    assert {"audit-logs", "authenticate", "incident-review"} == {tool.name for tool in CATALOGUE.on(Surface.PROMPT)}
 
 
 def test_the_list_of_tools_is_small_enough_for_an_agent() -> None:

@@ -1,0 +1,115 @@
+"""``docker-mcp replay``: the past, for people and programs; the question is recorded, Docker is not asked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.store.location import Location
+from tests.benchmarks.made_log import generate
+from tests.cli.command import complaint, docker_mcp, log_at
+from tests.contract.rows import execute, rows
+
+EVENTS = 400
+
+
+@pytest.fixture
+def made(sqlite_location: Location) -> Location:
+    generate(sqlite_location, EVENTS)
+    execute(sqlite_location, "PRAGMA journal_mode = WAL")  # as every server sets it
+    return sqlite_location
+
+
+def replayed(location: Location, *options: str, **env: str) -> dict[str, Any]:
+    done = docker_mcp("replay", "--format", "json", *options, env={**log_at(location), **env})
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.promise("P2")
+def test_the_state_at_a_moment_is_told_and_the_question_recorded(made: Location) -> None:
+    early, late = replayed(made, "--at", "100"), replayed(made, DOCKER_HOST="unix:///nowhere.sock")
+    assert early["about"]["position"] == 100
+    assert late["about"]["position"] > EVENTS
+    assert {"kind", "name", "id", "state", "changed_at", "changed_by", "change"} <= early["state"][0].keys()
+    assert len(early["state"]) < len(late["state"])
+    asked = rows(made, "SELECT status, data FROM event WHERE tool = 'replay' AND status = 'success'")
+    assert len(asked) == 2
+    table = docker_mcp("replay", "--at", "100", env=log_at(made)).stdout
+    assert table.splitlines()[0].endswith("(position 100)")
+    assert table.count("\n") > len(early["state"])
+
+
+def test_a_timeline_and_what_differs(made: Location) -> None:
+    whole = replayed(made, "--from", "1", "--to", "400")["timeline"]
+    assert [row["position"] for row in whole] == sorted(row["position"] for row in whole)
+    principal, name = whole[5]["principal"], next(row["object"] for row in whole if row.get("changes"))
+    own = replayed(made, "--from", "1", "--to", "400", "--principal", principal)["timeline"]
+    assert own == [row for row in whole if row["principal"] == principal]
+    about = replayed(made, "--from", "1", "--to", "400", "--object", name)["timeline"]
+    assert about
+    assert all(row["object"] == name for row in about)
+    talk = whole[5]["correlation_id"]
+    assert {row["correlation_id"] for row in replayed(made, "--from", "1", "--conversation", talk)["timeline"]} == {
+        talk
+    }
+    differences = replayed(made, "--from", "200", "--to", "400", "--diff")["differences"]
+    before, after = (replayed(made, "--at", each)["state"] for each in ("199", "400"))
+    ids = [{row["id"] for row in side} for side in (before, after)]
+    assert {row["id"] for row in differences if row["difference"] == "appeared"} == ids[1] - ids[0]
+
+
+def test_why_and_plan_name_the_commands(made: Location) -> None:
+    name = replayed(made, "--at", "400")["state"][-1]["name"]
+    chain = replayed(made, "--at", "400", "--from", "1", "--why", name)["why"]
+    assert [chain[0]["step"], chain[1]["step"]] == ["state", "change"]
+    assert chain[1]["cause"]["rule"].startswith("role-")
+    text = docker_mcp("replay", "--at", "400", "--from", "1", "--why", name, env=log_at(made)).stdout
+    assert chain[1]["cause"]["command_id"] in text
+    assert "because of" in text
+    plan = docker_mcp("replay", "--at", "400", "--plan", env=log_at(made)).stdout
+    assert plan.count("\n# ") > 5
+
+
+def test_a_page_is_written_where_nothing_is(made: Location, tmp_path: Path) -> None:
+    to = tmp_path / "page.html"
+    options = ("replay", "--from", "1", "--format", "html", "--output", str(to))
+    assert docker_mcp(*options, env=log_at(made)).returncode == 0
+    assert to.stat().st_mode & 0o777 == 0o600
+    assert to.read_text().startswith("<!doctype html>")
+    again = docker_mcp(*options, env=log_at(made))
+    assert again.returncode == 1
+    assert "cannot be written: file exists" in again.stderr
+
+
+@pytest.mark.promise("P7")
+def test_a_role_that_sees_its_own_records_gets_a_world_of_its_own(made: Location) -> None:
+    env = {"DOCKER_MCP_STDIO_ROLE": "user"}
+    answer = replayed(made, "--at", "400", **env)
+    assert answer["about"]["only_of"].startswith("local:")
+    assert answer["state"] == []
+    timeline = replayed(made, "--from", "1", **env)["timeline"]
+    assert {row["what"] for row in timeline} == {"replay"}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--at", "soon"], "or a position of the log in digits"),
+        (["--at", "5", "--to", "6"], "does not go with --to"),
+        (["--why", "nothing-of-that-name"], "the log knows no object"),
+        (["--why", "web", "--object", "web"], "leave out --object"),
+    ],
+)
+def test_a_wrong_question_is_told_what_is_wrong(made: Location, options: list[str], told: str) -> None:
+    done = docker_mcp("replay", *options, env=log_at(made))
+    assert done.returncode != 0
+    assert told in complaint(done)
+
+
+def test_drift_tells_what_no_log_knows(made: Location, container: str) -> None:
+    drift = replayed(made, "--at", "400", "--drift")["drift"]
+    assert {row["drift"] for row in drift} == {"gone", "unrecorded"}
+    assert container in {row["name"] for row in drift if row["drift"] == "unrecorded"}
