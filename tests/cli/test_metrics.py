@@ -2,9 +2,9 @@
 
 import http.client
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +12,10 @@ from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
 from domain.projections.metrics import CHAIN_INTACT, CHAIN_VERIFIED_POSITION, FOLDED, LIVE
 from server.bootstrap import new_id, now_ms
-from tests.cli.command import STDIO, Variables, complaint, docker_mcp, environment, log_at
+from tests.cli.command import Variables, complaint, docker_mcp, environment, log_at
 from tests.conftest import free_port
 from tests.contract.events import life
+from tests.forked import ForkedProcess
 from tests.scraped import OPENMETRICS, Scraped
 from tests.waiting import wait_for
 
@@ -31,16 +32,15 @@ def log(location: Location) -> Location:
 
 
 @contextmanager
-def served(env: Variables, port: int) -> Iterator[subprocess.Popen[str]]:
-    address = [f"127.0.0.1:{port}"]
-    process = subprocess.Popen(
-        [*STDIO, "metrics", "--serve", *address], stderr=subprocess.PIPE, text=True, cwd="/", env=environment(env)
-    )
+def served(env: Variables, port: int, errors: Path) -> Iterator[ForkedProcess]:
+    with errors.open("wb") as stderr:
+        words = ["server", "metrics", "--serve", f"127.0.0.1:{port}"]
+        process = ForkedProcess(words, environment(env), "/", stderr)
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait(20)
 
 
 def scrape(port: int, **headers: str) -> tuple[int, bytes, str]:
@@ -67,13 +67,13 @@ def test_openmetrics_can_be_asked_for(log: Location) -> None:
     assert told.value("docker_mcp_events_total", "command.received") == 3
 
 
-def test_a_small_endpoint_serves_them_and_ends_in_good_order(log: Location) -> None:
-    port = free_port()
+def test_a_small_endpoint_serves_them_and_ends_in_good_order(log: Location, tmp_path: Path) -> None:
+    port, errors = free_port(), tmp_path / "stderr"
     token = "scrape-" + "s" * 32
-    with served({**log_at(log), "DOCKER_MCP_METRICS_TOKEN": token}, port) as process:
-        assert process.stderr
-        assert process.stderr.readline() == f"docker-mcp: metrics on 127.0.0.1:{port}/prometheus\n"
-        wait_for(lambda: scrape(port)[0] == 401, what="the endpoint")
+    with served({**log_at(log), "DOCKER_MCP_METRICS_TOKEN": token}, port, errors) as process:
+        where = f"docker-mcp: metrics on 127.0.0.1:{port}/prometheus\n"
+        wait_for(lambda: errors.read_text().startswith(where), what="the endpoint")
+        assert scrape(port)[0] == 401
         status, body, content_type = scrape(port, **OPENMETRICS, Authorization=f"Bearer {token}")
         told = Scraped(body, content_type)
         assert (status, told.names) == (200, OF_A_LOG)

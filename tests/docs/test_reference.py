@@ -1,6 +1,7 @@
 """The pages say what the declarations say, and the questions they print can be asked."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -8,6 +9,7 @@ import pytest
 
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
+from adapters.store.log_reading import LogReader
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import Surface
 from domain.events import EVENT_TYPES
@@ -61,6 +63,8 @@ def test_a_role_with_the_printed_rights_can_serve_and_cannot_weaken_the_guards(p
     store.append(life(), DataKey("c", "k", "w")).result(30)
     assert len(store.read()) == 4
     assert rows(restricted, "SELECT status FROM audit_trail") == [("success",)]
+    with closing(LogReader(restricted, 30, 5)) as reader:
+        assert reader.read().series.position == 4
     store.close()
     for attempt in (
         "ALTER TABLE event DISABLE TRIGGER ALL",
