@@ -9,7 +9,7 @@ PROMISES: Final = {
     "P3": "The database itself refuses to update, delete or truncate the log.",
     "P4": "A changed, inserted, moved or removed record is found; a cut tail or a new history by a checkpoint.",
     "P5": "Every command gets exactly one final outcome, and its effect on Docker happens at most once.",
-    "P6": "No value of a secret argument is readable in database, log lines, messages or answers.",
+    "P6": "No value of a secret argument is readable in database, log lines, metrics, traces, messages or answers.",
     "P7": "What role or host safety does not allow is refused before the engine is asked to change anything.",
     "P8": "Read models are folds of the log: built anew, they are equal.",
     "P9": "Every queue, page, payload, log tail and wait has a limit, and past it there is a clear answer.",

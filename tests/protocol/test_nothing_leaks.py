@@ -175,6 +175,9 @@ def test_no_planted_value_is_found_anywhere(
         needles.append(token_of(talk))
         tempt(ask, talk, engine, image, name)
         ask.every_tool(talk, image, name)
+        scraped = server.request("GET", "/metrics")[1].decode()
+        assert 'docker_mcp_commands_total{outcome="success",role="admin",tool="deploy-compose"}' in scraped
+        ask.told.append(scraped)
         _, new = special_calls(image, name)[0]
         new = {**new, "name": name("d")}
         connection = talk.call_and_leave({"name": "create-container", "arguments": new}, 99)
