@@ -193,7 +193,7 @@ def _commands() -> list[Panel]:
         ),
         Panel(
             title="Durations",
-            about="How long commands took to carry out: the brighter, the more of them.",
+            about="How long commands took to carry out, the brighter the more. Points: single ones, with trace ids.",
             kind="heatmap",
             targets=[
                 {
@@ -201,6 +201,7 @@ def _commands() -> list[Panel]:
                         grown(duration, "$__interval", ("le",), _CHOSEN, part="_bucket"), "{{le}}", form="heatmap"
                     ),
                     "interval": "30s",
+                    "exemplar": True,
                 }
             ],
             empty="no command was carried out yet",
