@@ -273,6 +273,14 @@ def _log() -> list[Panel]:
             "{{type}}",
             "no event yet",
         ),
+        _bars(
+            "Engine events",
+            "What Docker did in each interval, whoever caused it: also what nobody asked for, such as a crash.",
+            _or_none(grown(metrics.ENGINE_EVENTS, "$__interval", ("kind", "action")), "action", "none"),
+            "{{kind}} {{action}}",
+            "no server",
+            size=(24, 8),
+        ),
         _lines(
             "Projection lag",
             "Events that the metrics do not count yet. A scrape catches up first, so it stays at 0.",

@@ -67,6 +67,14 @@ def test_the_bars_count_every_command_once_also_the_first_of_its_kind(watched: W
 
 
 @pytest.mark.engine
+def test_what_the_engine_did_is_shown_beside_what_was_asked(watched: Watched) -> None:
+    def shown_actions() -> set[str]:
+        return set(summed(watched[1], "Engine events", "action"))
+
+    wait_for(lambda: {"create", "start", "die", "destroy"} <= shown_actions(), 15, "the engine's events")
+
+
+@pytest.mark.engine
 def test_what_stands_at_a_glance_is_true(watched: Watched) -> None:
     _, prometheus = watched
     glance = {title: numbers(shown(prometheus, title)[0]) for title in ("Engine", "Chain", "Unfinished", "Failed")}
