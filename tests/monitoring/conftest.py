@@ -20,7 +20,7 @@ def watched(
 ) -> Iterator[tuple[HttpServer, Prometheus]]:
     """A server with a Prometheus that has watched it for a while before and while it was driven."""
     folder = tmp_path_factory.mktemp("watched")
-    server = HttpServer(folder / "server")
+    server = HttpServer(folder / "server", DOCKER_MCP_ENGINE_EVENTS=True)
     with (
         running(server),
         scraping(folder / "prometheus", f"127.0.0.1:{server.port}") as prometheus,
