@@ -31,7 +31,7 @@ def backup(
 ) -> None:
     """Copy the whole log, as it is now, into one file that is verified. Servers may go on meanwhile.
 
-    The copy is a SQLite log, also of PostgreSQL. It holds no keys. Recorded in the log, as its last record in the copy.
+    The copy is a SQLite log, also of PostgreSQL. It holds no keys. That it is made is recorded in the log before.
     """
     from adapters.signing import load_public_keys
     from adapters.store.backup import back_up, manifest_of

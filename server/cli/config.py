@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -54,20 +55,24 @@ def config(
     credential = _credential(settings, token_file)
     users, approved = _users_and_approved(settings)
     server = _server(settings, form, credential, url, http=http or url is not None, users=users, toml=file.is_toml)
+    shown = replace(server, credential=NO_CREDENTIAL) if server.credential else server
+    by_hand = file.by_hand(shown, approved, name)
     if show:
-        typer.echo(file.by_hand(server, approved, name), nl=False)
+        typer.echo(by_hand, nl=False)
         return
     try:
         after = file.with_server(server, approved, name)
         _write(file, after, private=credential is not None, sure=yes)
     except NotMergedError as error:
-        typer.echo(file.by_hand(server, approved, name), nl=False)
+        typer.echo(by_hand, nl=False)
         raise NotMergedError(f"{file.path}: {error.message}", hint=error.hint) from error
     _tell_what_is_missing(server, form)
 
 
 def _write(file: ClientFile, after: str, *, private: bool, sure: bool) -> None:
     if file.before is not None and after == file.text():
+        if private:
+            file.protect()
         typer.echo(f"{file.path} is as it should be")
         return
     for line in file.difference(after):

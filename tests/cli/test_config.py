@@ -166,6 +166,15 @@ def test_old_and_new_credentials_are_not_shown(tmp_path: Path) -> None:
         done = ok(docker_mcp("config", "openhands", str(file), "--yes", "--token-file", "-", prefix=piped(key)))
         assert key in file.read_text()
         shown += done.stdout + done.stderr
+    file.chmod(0o644)
+    again = ok(docker_mcp("config", "openhands", str(file), "--token-file", "-", prefix=piped("bob:2:2233")))
+    assert "is as it should be" in again.stdout
+    assert mode(file) == 0o600
+    printed = ok(
+        docker_mcp("config", "openhands", str(file), "--print", "--token-file", "-", prefix=piped("bob:2:2233"))
+    )
+    shown += printed.stdout
+    assert "YOUR_API_KEY" in shown
     assert "«secret»" in shown
     assert re.findall(r"alice|bob", shown) == []
 
