@@ -41,9 +41,7 @@ def ok(done: Outcome) -> Outcome:
 
 def tools_found(done: Outcome) -> int:
     """Return how many tools ``--check`` has listed."""
-    first, *tools = ok(done).stdout.splitlines()
-    assert first.endswith(f" {len(tools)} tools")
-    return len(tools)
+    return len(json.loads(ok(done).stdout)["tools"])
 
 
 def add_user(name: str) -> str:
@@ -246,7 +244,7 @@ def test_the_toml_of_openhands_starts_the_server(tmp_path: Path) -> None:
     assert (started["name"], started["command"], started["args"]) == ("docker-mcp", COMMAND, ARGUMENTS)
     assert reached == {"url": "http://127.0.0.1:3334/mcp", "api_key": "YOUR_API_KEY", "timeout": 1800}
     assert file.read_text().startswith('# mine\n[core]\nworkspace_base = "./w"\n')
-    assert tools_found(docker_mcp("config", "openhands", str(file), "--check")) > 10
+    assert tools_found(docker_mcp("config", "openhands", str(file), "--check", "--json")) > 10
 
 
 def test_comments_stay_and_approved_tools_that_do_not_exist_are_told(tmp_path: Path) -> None:
@@ -274,7 +272,7 @@ def test_check_reaches_a_running_server_as_the_file_says(tmp_path: Path) -> None
         url = f"http://127.0.0.1:{port}/mcp"
         for client, file in (("cursor", cursor), ("openhands", openhands)):
             config(client, file, url=url, token_file=str(key_file))
-            assert tools_found(docker_mcp("config", client, str(file), "--url", url, "--check")) > 10
+            assert tools_found(docker_mcp("config", client, str(file), "--url", url, "--check", "--json")) > 10
         config("cursor", cursor, url=url, yes=True)
         wrong = docker_mcp("config", "cursor", str(cursor), "--check", env={"DOCKER_MCP_TOKEN": "dmk_no"})
     assert wrong.returncode == 1
