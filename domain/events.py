@@ -400,7 +400,7 @@ class LogArchived(Event):
 
 
 class LogBackedUp(Event):
-    """The log up to this record was copied into a file, as its last record."""
+    """A copy of the log into a file begins; it holds this record and all before it."""
 
     type = "log.backed_up"
 

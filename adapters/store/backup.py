@@ -128,10 +128,9 @@ def restore(
         InvalidArgumentsError: if there is a log already, or the copy cannot be read.
     """
     manifest = _read_manifest(file)
-    place = location.path or file
     if location.path:
         _check_free(location.path)
-    with _draft_beside(place) if location.path else _draft_in_temporary() as draft:
+    with _draft_beside(location.path) if location.path else _draft_in_temporary() as draft:
         if _copied(file, draft) != manifest.file_sha256:
             raise BackupDamagedError(f"{file} is not the file that its manifest names: it was changed or cut")
         migrate(Location(path=draft))

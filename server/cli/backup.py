@@ -1,7 +1,6 @@
 """``docker-mcp backup`` and ``restore``: a verified copy of a whole log, with its keys kept apart."""
 
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,11 +12,13 @@ from domain.errors import ConfigurationError, InvalidArgumentsError, LogUnavaila
 from domain.events import Event, LogBackedUp, LogRestored
 from domain.principal import Principal
 from server.cli.local import local_admin, own_event
+from server.cli.output import AsJson, tell
 from server.cli.progress import Progress
 from server.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from adapters.store.backup import Checked
+    from domain.manifests import BackupManifest
     from server.key_bundle import KeyBundle
 
 STREAM: Final = "backup"
@@ -28,10 +29,11 @@ def backup(
     keys: Annotated[
         Path | None, typer.Option(help="New file for the keys of the log; keep it apart from the copy.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy the whole log, as it is now, into one file that is verified. Servers may go on meanwhile.
 
-    The copy is a SQLite log, also of PostgreSQL. It holds no keys. Recorded in the log, as its last record in the copy.
+    The copy is a SQLite log, also of PostgreSQL. It holds no keys. That it is made is recorded in the log before.
     """
     from adapters.signing import load_public_keys
     from adapters.store.backup import back_up, manifest_of
@@ -58,21 +60,26 @@ def backup(
         at_ms=now_ms(),
         timeout_s=settings.DOCKER_MCP_APPEND_TIMEOUT_S,
         progress=Progress("copying", "parts"),
-        verifying=_summed(Progress("verifying the copy", "records")),
+        verifying=Progress("verifying the copy", "records").add,
     )
-    signed = f"signed with key {signer.key_id}" if signer else "not signed: there is no DOCKER_MCP_SIGNING_KEY"
-    typer.echo(f"records 1 to {manifest.last_position} are in {file}, verified, {signed}")
     bundle = KeyBundle.of(settings, location, manifest.sealing_key_id)
     if keys:
         bundle.write(keys)
-        typer.echo(f"its keys are in {keys}: keep that file apart from the copy")
-    else:
-        places = ", ".join(f"{name} from {place}" for name, place in bundle.places.items())
-        typer.echo(
-            f"its keys are not in it ({places or 'none are here'}): --keys FILE writes them to a file of their own"
-        )
+    tree = {"file": str(file), "keys_file": keys and str(keys), "key_places": dict(bundle.places)}
+    tell(_told_of_backup(file, manifest, bundle, keys), {**manifest.model_dump(), **tree}, as_json=as_json)
     if manifest.sealing_key_id and bundle.sealing_key_id is None:
         typer.echo(f"docker-mcp: the sealing key {manifest.sealing_key_id} of this log is not here", err=True)
+
+
+def _told_of_backup(file: Path, manifest: "BackupManifest", bundle: "KeyBundle", keys: Path | None) -> str:
+    signed = (
+        f"signed with key {manifest.key_id}" if manifest.key_id else "not signed: there is no DOCKER_MCP_SIGNING_KEY"
+    )
+    copied = f"records 1 to {manifest.last_position} are in {file}, verified, {signed}\n"
+    if keys:
+        return f"{copied}its keys are in {keys}: keep that file apart from the copy"
+    places = ", ".join(f"{name} from {place}" for name, place in bundle.places.items()) or "none are here"
+    return f"{copied}its keys are not in it ({places}): --keys FILE writes them to a file of their own"
 
 
 def restore(
@@ -82,6 +89,7 @@ def restore(
     checkpoint: Annotated[
         list[Path] | None, typer.Option(help="Checkpoints that were kept elsewhere, with which it has to agree.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a copy the log at DOCKER_MCP_DATABASE_URL. Refuses one that does not verify, and never overwrites a log.
 
@@ -115,10 +123,20 @@ def restore(
         copied_at=manifest.at,
     )
     _record(settings, location, restored, principal)
-    typer.echo(f"records 1 to {manifest.last_position} of {manifest.at} are the log at {location.describe()}")
-    if not checked.is_signed:
-        typer.echo("note: nobody who is known here has signed the copy; --public-key names a key")
-    _tell_about_keys(checked, bundle, location, keys)
+    missing = manifest.sealing_key_id if bundle.sealing_key_id is None else None
+    tree = {
+        "database": location.describe(),
+        "is_signed": checked.is_signed,
+        "keys": list(bundle.values) if keys else [],
+        "missing_sealing_key_id": missing,
+    }
+    tell(_told_of_restore(checked, bundle, location, keys), {**restored.model_dump(), **tree}, as_json=as_json)
+    if missing:
+        typer.echo(
+            f"docker-mcp: a server does not start before it has the sealing key {missing}: put its file back, or set "
+            "DOCKER_MCP_SEALING_KEY",
+            err=True,
+        )
 
 
 def _take_keys(checked: "Checked", bundle: "KeyBundle", location: Location, *, given: bool) -> None:
@@ -132,17 +150,16 @@ def _take_keys(checked: "Checked", bundle: "KeyBundle", location: Location, *, g
         bundle.put_beside(location.path)
 
 
-def _tell_about_keys(checked: "Checked", bundle: "KeyBundle", location: Location, keys: Path | None) -> None:
+def _told_of_restore(checked: "Checked", bundle: "KeyBundle", location: Location, keys: Path | None) -> str:
+    manifest = checked.manifest
+    lines = [f"records 1 to {manifest.last_position} of {manifest.at} are the log at {location.describe()}"]
+    if not checked.is_signed:
+        lines.append("note: nobody who is known here has signed the copy; --public-key names a key")
     if keys and location.path:
-        typer.echo(f"its keys were put beside it: {', '.join(bundle.values)}")
+        lines.append(f"its keys were put beside it: {', '.join(bundle.values)}")
     elif keys:
-        typer.echo(f"give every server the variables in {keys}")
-    elif checked.manifest.sealing_key_id and bundle.sealing_key_id is None:
-        typer.echo(
-            f"docker-mcp: a server does not start before it has the sealing key {checked.manifest.sealing_key_id}: "
-            "put its file back, or set DOCKER_MCP_SEALING_KEY",
-            err=True,
-        )
+        lines.append(f"give every server the variables in {keys}")
+    return "\n".join(lines)
 
 
 def _file(to: str) -> Path:
@@ -163,14 +180,3 @@ def _record(settings: Settings, location: Location, event: Event, principal: Pri
         store.append([own_event(event, STREAM, principal)]).result(timeout_s)
     finally:
         store.close()
-
-
-def _summed(progress: Progress) -> Callable[[int], None]:
-    done = 0
-
-    def add(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done)
-
-    return add

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from domain.errors import DockerMcpError, InvalidArgumentsError
 from server.cli.exit import Exit
+from server.cli.output import AsJson, tell
 from server.clients.connection import Http, Stdio, carried, http_url, left_out, stdio_command
 from server.clients.file import ClientFile
 from server.clients.forms import CLIENTS, NO_CREDENTIAL, Client, client_named
@@ -39,6 +41,7 @@ def config(
     check: Annotated[
         bool, typer.Option("--check", help="Start or reach what the file says, and list its tools.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write this server into the configuration of an MCP client, or check what is written there.
 
@@ -50,32 +53,41 @@ def config(
     file = ClientFile.read(form, (path or Path(form.place)).expanduser())
     name = name or form.name
     if check:
-        raise typer.Exit(_check(file, name, url or http_url(settings)))
+        raise typer.Exit(_check(file, name, url or http_url(settings), as_json=as_json))
     credential = _credential(settings, token_file)
     users, approved = _users_and_approved(settings)
     server = _server(settings, form, credential, url, http=http or url is not None, users=users, toml=file.is_toml)
+    shown = replace(server, credential=NO_CREDENTIAL) if server.credential else server
+    by_hand = file.by_hand(shown, approved, name)
     if show:
-        typer.echo(file.by_hand(server, approved, name), nl=False)
+        typer.echo(by_hand, nl=False)
         return
     try:
         after = file.with_server(server, approved, name)
-        _write(file, after, private=credential is not None, sure=yes)
+        _write(file, after, private=credential is not None, sure=yes, as_json=as_json)
     except NotMergedError as error:
-        typer.echo(file.by_hand(server, approved, name), nl=False)
+        typer.echo(by_hand, nl=False)
         raise NotMergedError(f"{file.path}: {error.message}", hint=error.hint) from error
     _tell_what_is_missing(server, form)
 
 
-def _write(file: ClientFile, after: str, *, private: bool, sure: bool) -> None:
+def _write(file: ClientFile, after: str, *, private: bool, sure: bool, as_json: bool) -> None:
     if file.before is not None and after == file.text():
-        typer.echo(f"{file.path} is as it should be")
+        if private:
+            file.protect()
+        tell(f"{file.path} is as it should be", _done(file, changed=False, kept=None), as_json=as_json)
         return
     for line in file.difference(after):
-        typer.echo(line)
+        typer.echo(line, err=as_json)
     if file.before is not None and not sure and not _agreed():
         raise DockerMcpError("nothing was changed", code="not_confirmed", hint="--yes changes it without asking")
     kept = file.write(after, private=private)
-    typer.echo(f"wrote {file.path}" + (f"; before, it was {kept}" if kept else ""), err=True)
+    told = f"wrote {file.path}" + (f"; before, it was {kept}" if kept else "")
+    tell(told, _done(file, changed=True, kept=kept), as_json=as_json)
+
+
+def _done(file: ClientFile, *, changed: bool, kept: Path | None) -> dict[str, object]:
+    return {"file": str(file.path), "changed": changed, "kept": kept and str(kept)}
 
 
 def _agreed() -> bool:
@@ -135,16 +147,17 @@ def _tell_what_is_missing(server: Stdio | Http, form: Client) -> None:
         )
 
 
-def _check(file: ClientFile, name: str, url: str) -> Exit:
+def _check(file: ClientFile, name: str, url: str, *, as_json: bool) -> Exit:
     from server.clients.check import ask
 
     entry = file.server(name, url)
     answer = asyncio.run(ask(entry))
     how = "started" if "command" in entry else "reached"
-    typer.echo(f"{how} {answer.server}: {len(answer.tools)} tools")
-    for tool in answer.tools:
-        typer.echo(f"  {tool}")
-    if unknown := sorted(set(entry.get("autoApprove", [])) - set(answer.tools)):
+    unknown = sorted(set(entry.get("autoApprove", [])) - set(answer.tools))
+    lines = [f"{how} {answer.server}: {len(answer.tools)} tools", *(f"  {tool}" for tool in answer.tools)]
+    tree = {"how": how, "server": answer.server, "tools": answer.tools, "unknown_approved": unknown}
+    tell("\n".join(lines), tree, as_json=as_json)
+    if unknown:
         typer.echo(f"docker-mcp: autoApprove names tools that it does not have: {', '.join(unknown)}", err=True)
         return Exit.FAILED
     return Exit.OK

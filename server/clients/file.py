@@ -159,6 +159,17 @@ class ClientFile:
             ) from error
         return kept
 
+    def protect(self) -> None:
+        """Let nobody but the owner read the file.
+
+        Raises:
+            DockerMcpError: if that is not possible.
+        """
+        try:
+            self.path.chmod(0o600)
+        except OSError as error:
+            raise DockerMcpError(f"{self.path}: {error.strerror}", code="not_written", hint="chmod 600") from error
+
     def _has_input(self, text: str, name: str) -> bool:
         inputs = parse_json(text, comments=self.client.comments).get("inputs", [])
         return isinstance(inputs, list) and any(isinstance(each, dict) and each.get("id") == name for each in inputs)

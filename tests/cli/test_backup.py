@@ -69,14 +69,17 @@ def test_the_keys_of_a_postgresql_log_stay_variables(
     printed = ok(docker_mcp("backup", f"{tmp_path}/copies/", env=log_at(postgres_location)))
     (file,) = (tmp_path / "copies").glob("ledger-*.db")
     assert "not signed: there is no DOCKER_MCP_SIGNING_KEY" in printed
+    again = json.loads(ok(docker_mcp("backup", f"{tmp_path}/again.db", "--json", env=log_at(postgres_location))))
+    assert again["key_places"] == {"DOCKER_MCP_SEALING_KEY": "DOCKER_MCP_SEALING_KEY"}
     assert "DOCKER_MCP_SEALING_KEY from DOCKER_MCP_SEALING_KEY" in printed
     new = Location.parse(postgres.url(postgres.create_database()))
     (tmp_path / "wrong.env").write_text(f"DOCKER_MCP_SEALING_KEY={OTHER}\n")
     wrong = docker_mcp("restore", str(file), "--keys", str(tmp_path / "wrong.env"), env=log_at(new))
     assert wrong.returncode == 2
     assert "the copy was sealed with key" in complaint(wrong)
-    missing = docker_mcp("restore", str(file), env=without_keys(new))
-    assert "nobody who is known here has signed the copy" in ok(missing)
+    missing = docker_mcp("restore", str(file), "--json", env=without_keys(new))
+    told = json.loads(ok(missing))
+    assert (told["is_signed"], told["missing_sealing_key_id"]) == (None, sealer().key_id)
     assert "a server does not start before it has the sealing key" in missing.stderr
     assert [event.type for event in events(new)][-2:] == ["log.backed_up", "log.restored"]
 
