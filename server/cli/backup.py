@@ -13,6 +13,7 @@ from domain.errors import ConfigurationError, InvalidArgumentsError, LogUnavaila
 from domain.events import Event, LogBackedUp, LogRestored
 from domain.principal import Principal
 from server.cli.local import local_admin, own_event
+from server.cli.output import AsJson, tell
 from server.cli.progress import Progress
 from server.settings import Settings, load_settings
 
@@ -28,6 +29,7 @@ def backup(
     keys: Annotated[
         Path | None, typer.Option(help="New file for the keys of the log; keep it apart from the copy.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy the whole log, as it is now, into one file that is verified. Servers may go on meanwhile.
 
@@ -61,16 +63,23 @@ def backup(
         verifying=_summed(Progress("verifying the copy", "records")),
     )
     signed = f"signed with key {signer.key_id}" if signer else "not signed: there is no DOCKER_MCP_SIGNING_KEY"
-    typer.echo(f"records 1 to {manifest.last_position} are in {file}, verified, {signed}")
+    told = f"records 1 to {manifest.last_position} are in {file}, verified, {signed}"
     bundle = KeyBundle.of(settings, location, manifest.sealing_key_id)
     if keys:
         bundle.write(keys)
-        typer.echo(f"its keys are in {keys}: keep that file apart from the copy")
+        told += f"\nits keys are in {keys}: keep that file apart from the copy"
     else:
         places = ", ".join(f"{name} from {place}" for name, place in bundle.places.items())
-        typer.echo(
-            f"its keys are not in it ({places or 'none are here'}): --keys FILE writes them to a file of their own"
+        told += (
+            f"\nits keys are not in it ({places or 'none are here'}): --keys FILE writes them to a file of their own"
         )
+    tree = {
+        "file": str(file),
+        "records": manifest.last_position,
+        "key_id": signer.key_id if signer else None,
+        "keys_file": str(keys) if keys else None,
+    }
+    tell(told, tree, as_json=as_json)
     if manifest.sealing_key_id and bundle.sealing_key_id is None:
         typer.echo(f"docker-mcp: the sealing key {manifest.sealing_key_id} of this log is not here", err=True)
 
@@ -82,6 +91,7 @@ def restore(
     checkpoint: Annotated[
         list[Path] | None, typer.Option(help="Checkpoints that were kept elsewhere, with which it has to agree.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a copy the log at DOCKER_MCP_DATABASE_URL. Refuses one that does not verify, and never overwrites a log.
 
@@ -115,10 +125,17 @@ def restore(
         copied_at=manifest.at,
     )
     _record(settings, location, restored, principal)
-    typer.echo(f"records 1 to {manifest.last_position} of {manifest.at} are the log at {location.describe()}")
+    told = f"records 1 to {manifest.last_position} of {manifest.at} are the log at {location.describe()}"
     if not checked.is_signed:
-        typer.echo("note: nobody who is known here has signed the copy; --public-key names a key")
-    _tell_about_keys(checked, bundle, location, keys)
+        told += "\nnote: nobody who is known here has signed the copy; --public-key names a key"
+    tree = {
+        "database": location.describe(),
+        "records": manifest.last_position,
+        "copied_at": manifest.at,
+        "is_signed": checked.is_signed,
+    }
+    tell(told, tree, as_json=as_json)
+    _tell_about_keys(checked, bundle, location, keys, aside=as_json)
 
 
 def _take_keys(checked: "Checked", bundle: "KeyBundle", location: Location, *, given: bool) -> None:
@@ -132,11 +149,14 @@ def _take_keys(checked: "Checked", bundle: "KeyBundle", location: Location, *, g
         bundle.put_beside(location.path)
 
 
-def _tell_about_keys(checked: "Checked", bundle: "KeyBundle", location: Location, keys: Path | None) -> None:
+def _tell_about_keys(
+    checked: "Checked", bundle: "KeyBundle", location: Location, keys: Path | None, *, aside: bool
+) -> None:
+    """Tell what the keys of a restored log need; ``aside``: on standard error, since a program reads the output."""
     if keys and location.path:
-        typer.echo(f"its keys were put beside it: {', '.join(bundle.values)}")
+        typer.echo(f"its keys were put beside it: {', '.join(bundle.values)}", err=aside)
     elif keys:
-        typer.echo(f"give every server the variables in {keys}")
+        typer.echo(f"give every server the variables in {keys}", err=aside)
     elif checked.manifest.sealing_key_id and bundle.sealing_key_id is None:
         typer.echo(
             f"docker-mcp: a server does not start before it has the sealing key {checked.manifest.sealing_key_id}: "
