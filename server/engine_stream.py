@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from domain.engine_events import STREAM_PREFIX, Cursor, cursor_of
 from domain.engine_ports import EngineLog
-from domain.errors import ConcurrentAppendError, LogUnavailableError
+from domain.errors import ConcurrentAppendError, LogUnavailableError, RecordRefusedError
 from domain.events import EngineObserved, Event, NewEvent, RecordedEvent, event_of
 from domain.objects import Kind, column_name
 from domain.ports import NewId
@@ -83,12 +83,15 @@ class EngineStream:
         """Return what ``question`` returns; ask again while the log does not answer.
 
         Raises:
+            RecordRefusedError: if asking again would not help.
             StoppedError: if this process stops before it does.
         """
         delay = _FIRST_RETRY_S
         while True:
             try:
                 return question()
+            except RecordRefusedError:
+                raise
             except LogUnavailableError as error:
                 level = logging.WARNING if delay == _FIRST_RETRY_S else logging.DEBUG  # told once
                 logger.log(level, "the engine's events wait for the log: %s", error.describe())

@@ -16,6 +16,8 @@ from server.engine_record import EngineRecord
 from server.engine_stream import Append, EngineStream, StoppedError
 
 _STAND_BY_S: Final = 1.0
+_SIGN_EVERY_S: Final = 60.0
+"""Seconds after which a server that stands by asks again which engine it is."""
 _ROUND_S: Final = 0.2
 _MOST_IN_A_ROUND: Final = 500
 _FIRST_RETRY_S: Final = 0.5
@@ -65,6 +67,7 @@ class EngineWatch:
         self._held: Held | None = None
         self._record: EngineRecord | None = None
         self._engine_id = ""
+        self._signed_s = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine-watch", daemon=True)
 
@@ -89,6 +92,7 @@ class EngineWatch:
                 break
             except ConcurrentAppendError:
                 logger.info("another server follows the engine's events")
+                self._record = None
                 self._let_go()
                 pause = _STAND_BY_S
                 continue
@@ -106,13 +110,14 @@ class EngineWatch:
     def _round(self) -> float:
         """Follow the engine for as long as its events come; return for how long to wait then."""
         events, log = self._parts()
+        if self._stands_by():
+            return _STAND_BY_S
         sign = events.sign()
+        self._signed_s = time.monotonic()
         if sign.engine_id != self._engine_id:
             self._let_go()
             self._engine_id = sign.engine_id
-        if self._held is None:
-            self._held = self._locks.try_hold([f"engine-events/{sign.engine_id}"])
-        if self._held is None:
+        if self._stands_by():
             return _STAND_BY_S
         if self._record is None:
             self._record = self._begun(events, log)
@@ -123,6 +128,13 @@ class EngineWatch:
         finally:
             follower.close()
         return _FIRST_RETRY_S
+
+    def _stands_by(self) -> bool:
+        """Return whether another server follows the engine that this one has found not long ago."""
+        if self._held is None and time.monotonic() - self._signed_s < _SIGN_EVERY_S:
+            self._held = self._locks.try_hold([f"engine-events/{self._engine_id}"])
+            return self._held is None
+        return False
 
     def _begun(self, events: EngineEvents, log: EngineLog) -> EngineRecord:
         stream = EngineStream(self._engine_id, log, self._append, self._new_id, self._stop.wait, self._timeout_s)
@@ -156,11 +168,17 @@ class EngineWatch:
                 continue
             record.take(follower.take(_MOST_IN_A_ROUND, _ROUND_S))
             record.flush()
-        if self._stop.is_set():
-            record.take(follower.take(_MOST_IN_A_ROUND, 0))
-            record.flush(closing=True)
+        record.take(follower.take(_MOST_IN_A_ROUND, 0))
 
     def _let_go(self) -> None:
-        held, self._held, self._record = self._held, None, None
-        if held:
-            held()
+        """Let another server go on, from as far as this one has seen."""
+        held, self._held = self._held, None
+        record, self._record = self._record, None
+        try:
+            if record:
+                record.flush(closing=True)
+        except (StoppedError, DockerMcpError):
+            logger.debug("how far the engine's events were seen is not recorded")
+        finally:
+            if held:
+                held()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from server.cli.exit import Exit
+from server.cli.output import AsJson, tell
 from server.settings import load_settings
 
 app = typer.Typer(help="Prometheus, Alertmanager and Grafana for the servers of this machine.", no_args_is_help=True)
@@ -73,7 +74,7 @@ def down(
 
 
 @app.command()
-def status() -> None:
+def status(as_json: AsJson = False) -> None:
     """Tell what of the stack runs; exit code 1 if something does not."""
     from server.cli.audit_forms import table
     from server.cli.monitoring_stack import ask
@@ -87,7 +88,7 @@ def status() -> None:
     if answer.error:
         raise answer.error
     rows: list[dict[str, Any]] = answer.content()["services"]
-    typer.echo(table(rows, _COLUMNS, ""))
+    tell(table(rows, _COLUMNS, ""), {"services": rows}, as_json=as_json)
     if not all(row["state"] == "running" and row.get("health") == "healthy" for row in rows):
         typer.echo(f"see why: docker logs {PROJECT}-SERVICE-1", err=True)
         raise typer.Exit(Exit.FAILED)

@@ -23,6 +23,12 @@ NO_JSON = {
     "checkpoint": "prints a line of JSON as it is",
     "checkpoint key": "prints a PEM file",
     "audit export": "has formats of its own",
+    "replay": "has --format",
+    "metrics": "has the form that Prometheus reads",
+    "config": "writes the file of a client",
+    "monitoring up": "tells a person where to look",
+    "monitoring down": "has no answer but its exit code",
+    "start monitoring": "is `monitoring up`",
     "user remove": "has no answer but its exit code",
     "forget": "asks a person",
     "rotate-sealing-key": "tells a person what to do next",
@@ -40,6 +46,9 @@ def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield from commands(each, f"{name} {word}".strip())
 
 
+_WORDS = {"jsonl", "succeeded", "host:port", "html"}
+"""What an explanation may begin with although it is written small: a value."""
+
 COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
@@ -48,7 +57,7 @@ def test_every_command_and_each_of_its_options_is_explained_in_sentences(name: s
     command = COMMANDS[name]
     for text in [command.help, *(getattr(option, "help", None) for option in command.params if option.name != "help")]:
         assert text, command.params
-        assert text[0].isupper() or text.split(",")[0].split()[0] in ("jsonl", "succeeded"), text
+        assert text[0].isupper() or text.replace(",", " ").split()[0] in _WORDS, text
         assert text.rstrip().endswith("."), text
 
 
@@ -91,3 +100,9 @@ def test_answers_for_programs(sqlite_location: Location, tmp_path: Path) -> None
     assert archived["file_name"] == "segment.gz"
     loaded = answer("load-archive", str(segment), "--to", str(copy))
     assert loaded == {"records": archived["last_position"], "database_url": f"sqlite:///{copy}"}
+    keys = tmp_path / "keys"
+    backed_up = answer("backup", str(tmp_path / "backup.db"), "--keys", str(keys))
+    assert (backed_up["file"], backed_up["keys_file"]) == (str(tmp_path / "backup.db"), str(keys))
+    env = {"DOCKER_MCP_DATABASE_URL": f"sqlite:///{tmp_path}/restored.db"}
+    restored = answer("restore", str(tmp_path / "backup.db"), "--keys", str(keys))
+    assert (restored["records"], restored["is_signed"]) == (backed_up["records"], True)

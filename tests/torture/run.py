@@ -23,6 +23,7 @@ from tests.torture.clients import Client, Record
 from tests.torture.cluster import USERS, Cluster
 from tests.torture.engine import TortureEngine
 from tests.torture.history import Story, all_events, stories
+from tests.torture.observed import unobserved
 
 QUIET_S: Final = 120
 _TRANSPORTS: Final = {"sqlite": ("http", "http", "stdio"), "postgres": ("http", "http", "http")}
@@ -124,6 +125,7 @@ class _Run:
             DOCKER_MCP_SEALING_KEY=SEALING_KEY,
             MCP_AUTH_SECRET="0" * 32,
             DOCKER_MCP_ENGINE_TIMEOUT_S=30,
+            DOCKER_MCP_ENGINE_EVENTS=True,
             DOCKER_MCP_SHUTDOWN_GRACE_S=3,
             LOG_LEVEL="INFO",
             TORTURE_CLOCK=clock,
@@ -160,6 +162,7 @@ class _Run:
             summary.took_s = time.monotonic() - began
             self._count(summary, store)
             summary.violations = list(violations(store, self._engine, self._record.calls))
+            summary.violations += unobserved(list(all_events(store)), self._engine.events)
             if summary.violations:
                 self._keep_evidence(summary, store)
         finally:
