@@ -14,7 +14,7 @@ from domain.replay.seen import SAME_MOMENT_MS, Hand, milliseconds
 from domain.replay.world import PRESENT, UNKNOWN, Change, Key, Known, Transition, World
 
 ENGINE: Final = "engine"
-"""Who changed an object of which only the engine told."""
+"""Who changed an object, if the engine alone told of it."""
 
 _LIVES: Final = frozenset({"start", "die", "stop", "restart", "pause", "unpause", "oom"})
 
@@ -22,7 +22,9 @@ _LIVES: Final = frozenset({"start", "die", "stop", "restart", "pause", "unpause"
 def fold_engine_event(world: World, position: int, at_ms: int, tree: Mapping[str, Any]) -> Sequence[Transition]:
     """Take an event of the engine into ``world``; return which objects it took from which state to which."""
     kind, action = str(tree.get("kind")), str(tree.get("action"))
-    change = Change(position, at_ms, ENGINE, told_action(tree), tree.get("command_id"), bool(tree.get("external")))
+    cause = world.begun.get(str(tree.get("command_id")))
+    by = cause.principal if cause else ENGINE
+    change = Change(position, at_ms, by, told_action(tree), tree.get("command_id"), bool(tree.get("external")))
     hand = Hand(world, change)
     object_id = tree.get("object_id")
     if not isinstance(object_id, str) or not object_id:
@@ -110,7 +112,7 @@ _TOLD: Final[Mapping[str, Told]] = {
 
 def _network(hand: Hand, key: Key, action: str, tree: Mapping[str, Any]) -> None:
     name = str(tree.get("name") or "")
-    if action == "destroy":
+    if action in ("destroy", "remove"):
         hand.remove(key, name)
         return
     known = hand.world.objects.get(key)
