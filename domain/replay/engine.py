@@ -122,14 +122,18 @@ def _network(hand: Hand, key: Key, action: str, tree: Mapping[str, Any]) -> None
         hand.see(*key, name, PRESENT, facts)
     if action in ("connect", "disconnect"):
         container = hand.world.objects.get((Kind.CONTAINER, str(tree.get("container"))))
-        if container and not (action == "disconnect" and _has_just_ended(container, tree.get("occurred_at_ms"))):
+        if container and not (action == "disconnect" and _is_still_in(container, tree)):
             _link(hand, container, key[1], name or (known.name if known else ""), action)
 
 
-def _has_just_ended(container: Known, at_ms: object) -> bool:
-    """Return whether a container leaves its networks because it ended: it is still one of theirs."""
-    ended_ms = milliseconds(container.facts.get("finished_at"))
-    return container.status == "exited" and isinstance(at_ms, int) and abs(at_ms - ended_ms) <= SAME_MOMENT_MS
+def _is_still_in(container: Known, tree: Mapping[str, Any]) -> bool:
+    """Return whether a disconnected container is still one of the network's: it only ended, or could not be started.
+
+    A command that takes one out of a network tells so by its outcome.
+    """
+    ended_ms, at_ms = milliseconds(container.facts.get("finished_at")), tree.get("occurred_at_ms")
+    just_ended = container.status == "exited" and isinstance(at_ms, int) and abs(at_ms - ended_ms) <= SAME_MOMENT_MS
+    return just_ended or not tree.get("external")
 
 
 def _link(hand: Hand, container: Known, network_id: str, network_name: str, action: str) -> None:
