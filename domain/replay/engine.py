@@ -127,13 +127,10 @@ def _network(hand: Hand, key: Key, action: str, tree: Mapping[str, Any]) -> None
 
 
 def _is_still_in(container: Known, tree: Mapping[str, Any]) -> bool:
-    """Return whether a disconnected container is still one of the network's: it only ended, or could not be started.
-
-    A command that takes one out of a network tells so by its outcome.
-    """
+    """Return whether a disconnected container is still one of the network's: it only ended, or could not be started."""
     ended_ms, at_ms = milliseconds(container.facts.get("finished_at")), tree.get("occurred_at_ms")
     just_ended = container.status == "exited" and isinstance(at_ms, int) and abs(at_ms - ended_ms) <= SAME_MOMENT_MS
-    return just_ended or not tree.get("external")
+    return just_ended or (container.status == "created" and not tree.get("external"))
 
 
 def _link(hand: Hand, container: Known, network_id: str, network_name: str, action: str) -> None:

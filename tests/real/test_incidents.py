@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from itertools import groupby
 from typing import Any
 
+import anyio
 import docker
 import pytest
 
@@ -11,6 +12,7 @@ from adapters.store.replay import told
 from adapters.store.snapshot import open_snapshot
 from adapters.store.world_log import WorldLog
 from domain.catalogue.tool import Surface
+from domain.engine_causes import LATE_MS
 from domain.principal import Principal, Role
 from domain.replay.causes import find, why
 from domain.replay.drift import drift
@@ -135,6 +137,7 @@ async def test_a_network_is_removed_by_hand(incident: Incident, image: str, name
     before = incident.story()[0].world
     assert incident.drift() == []
 
+    await anyio.sleep(2 * LATE_MS / 1000)  # what comes at once might be the command's
     incident.engine.disconnect_container_from_network(web, network)
     incident.engine.remove_network(network)
 
@@ -167,6 +170,7 @@ async def test_a_stack_is_deployed_again_with_a_bad_image(incident: Incident, im
         "agent-deploy", "deploy-compose", purpose="roll out", project_name=project, compose_yaml=str(first)
     )
     assert broken.error is not None
+    await incident.told.caught_up()
 
     timeline, _ = incident.story(stack=project)
     commands = [entry for entry in timeline.entries() if entry.kind == "command"]
@@ -174,7 +178,8 @@ async def test_a_stack_is_deployed_again_with_a_bad_image(incident: Incident, im
         (good.command_id, "success"),
         (broken.command_id, "failed"),
     ]
-    told_changes = list(changes_told(commands[1]))
+    caused = [entry for entry in timeline.entries() if entry.command_id == broken.command_id]
+    told_changes = [change for entry in caused for change in changes_told(entry)]
     assert any("web" in change and "removed" in change for change in told_changes)
     assert not any(f"{project}-db" in change for change in told_changes), "it was left alone"
     world = timeline.world
