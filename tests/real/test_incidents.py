@@ -141,7 +141,8 @@ async def test_a_network_is_removed_by_hand(incident: Incident, image: str, name
     incident.engine.disconnect_container_from_network(web, network)
     incident.engine.remove_network(network)
 
-    missing = {row["name"]: (row["drift"], row["fields"]) for row in incident.drift()}
+    found = drift(before, incident.application.docker.inventory(), unrecorded=False)
+    missing = {row["name"]: (row["drift"], row["fields"]) for row in found}
     assert missing == {
         network: ("gone", {"state": ["present", None]}),
         web: ("differs", {"networks": [[network], []]}),
