@@ -360,7 +360,7 @@ class Application:
 
     @cached_property
     def replay(self) -> Any:
-        """The adapter of the port ``Replay``, which also opens the log for the command line."""
+        """The adapter of the port ``Replay``."""
         from adapters.store.replay import SqlReplay
 
         return SqlReplay(self.store.location, self.settings.DOCKER_MCP_APPEND_TIMEOUT_S, self.docker.inventory)

@@ -5,7 +5,7 @@ from typing import Final
 
 from adapters.store.location import Location
 from adapters.store.snapshot import Snapshot, open_snapshot
-from adapters.store.world_log import Progress, WorldLog, no_progress, saver
+from adapters.store.world_log import Progress, WorldLog, no_progress
 from domain.catalogue.replay import (
     DEFAULT_STRETCH,
     MOST_EVENTS_REVIEWED,
@@ -76,10 +76,6 @@ class SqlReplay:
         except DockerMcpError as error:
             drifted = error.describe()
         return facts_of(timeline, before, wanted, about, drifted, MOST_FACT_BYTES, scanned_from)
-
-    def log(self, snapshot: Snapshot, found: ReplayRange) -> WorldLog:
-        """Return what answers from a moment of the log, as far as the principal of ``found`` may see it."""
-        return WorldLog(snapshot, saver(self._location, self._timeout_s), only_of=found.principal)
 
 
 def told(

@@ -19,6 +19,8 @@ from domain.replay.world import FORM, World, restored_world
 EVERY: Final = 20_000
 """Positions between two snapshots: as many as are folded well within a second, also on a busy machine."""
 
+_MOST_AT_ONCE: Final = 5
+"""Snapshots that a server makes in one go: it has calls to answer."""
 _STEP: Final = 10_000
 """Positions that one question covers: a narrow range is read by its index, whatever the planner knows."""
 _BATCH: Final = 500
@@ -162,11 +164,11 @@ def saver(location: Location, timeout_s: float) -> Callable[[Row], None]:
 
 
 def keep_snapshots(location: Location, timeout_s: float) -> int:
-    """Make the snapshots that are missing at the end of the log; return how many. Cheap when there is none to make."""
+    """Make the next snapshots that are missing at the end of the log, a few at most; return how many."""
     with open_snapshot(location, timeout_s) as snapshot:
         log = WorldLog(snapshot, save := _Counting(saver(location, timeout_s)))
-        due = log.head() // EVERY * EVERY
         newest = snapshot.query("SELECT coalesce(max(position), 0) FROM world_snapshot WHERE form = ?", FORM)[0][0]
+        due = min(log.head() // EVERY, newest // EVERY + _MOST_AT_ONCE) * EVERY
         if newest < due:
             log.at(due)
     return save.count

@@ -14,7 +14,7 @@ from domain.replay.seen import SAME_MOMENT_MS, Hand, milliseconds
 from domain.replay.world import PRESENT, UNKNOWN, Change, Key, Known, Transition, World
 
 ENGINE: Final = "engine"
-"""Who changed an object of which only the engine told."""
+"""Who changed an object, if the engine alone told of it."""
 
 _LIVES: Final = frozenset({"start", "die", "stop", "restart", "pause", "unpause", "oom"})
 
@@ -22,7 +22,9 @@ _LIVES: Final = frozenset({"start", "die", "stop", "restart", "pause", "unpause"
 def fold_engine_event(world: World, position: int, at_ms: int, tree: Mapping[str, Any]) -> Sequence[Transition]:
     """Take an event of the engine into ``world``; return which objects it took from which state to which."""
     kind, action = str(tree.get("kind")), str(tree.get("action"))
-    change = Change(position, at_ms, ENGINE, told_action(tree), tree.get("command_id"), bool(tree.get("external")))
+    cause = world.begun.get(str(tree.get("command_id")))
+    by = cause.principal if cause else ENGINE
+    change = Change(position, at_ms, by, told_action(tree), tree.get("command_id"), bool(tree.get("external")))
     hand = Hand(world, change)
     object_id = tree.get("object_id")
     if not isinstance(object_id, str) or not object_id:
@@ -110,7 +112,7 @@ _TOLD: Final[Mapping[str, Told]] = {
 
 def _network(hand: Hand, key: Key, action: str, tree: Mapping[str, Any]) -> None:
     name = str(tree.get("name") or "")
-    if action == "destroy":
+    if action in ("destroy", "remove"):
         hand.remove(key, name)
         return
     known = hand.world.objects.get(key)
@@ -120,14 +122,15 @@ def _network(hand: Hand, key: Key, action: str, tree: Mapping[str, Any]) -> None
         hand.see(*key, name, PRESENT, facts)
     if action in ("connect", "disconnect"):
         container = hand.world.objects.get((Kind.CONTAINER, str(tree.get("container"))))
-        if container and not (action == "disconnect" and _has_just_ended(container, tree.get("occurred_at_ms"))):
+        if container and not (action == "disconnect" and _is_still_in(container, tree)):
             _link(hand, container, key[1], name or (known.name if known else ""), action)
 
 
-def _has_just_ended(container: Known, at_ms: object) -> bool:
-    """Return whether a container leaves its networks because it ended: it is still one of theirs."""
-    ended_ms = milliseconds(container.facts.get("finished_at"))
-    return container.status == "exited" and isinstance(at_ms, int) and abs(at_ms - ended_ms) <= SAME_MOMENT_MS
+def _is_still_in(container: Known, tree: Mapping[str, Any]) -> bool:
+    """Return whether a disconnected container is still one of the network's: it only ended, or could not be started."""
+    ended_ms, at_ms = milliseconds(container.facts.get("finished_at")), tree.get("occurred_at_ms")
+    just_ended = container.status == "exited" and isinstance(at_ms, int) and abs(at_ms - ended_ms) <= SAME_MOMENT_MS
+    return just_ended or (container.status == "created" and not tree.get("external"))
 
 
 def _link(hand: Hand, container: Known, network_id: str, network_name: str, action: str) -> None:

@@ -21,10 +21,6 @@ class Wanted:
     principal: str | None = None
     correlation_id: str | None = None
 
-    @property
-    def is_all(self) -> bool:
-        return not (self.object or self.stack or self.principal or self.correlation_id)
-
 
 @dataclass(slots=True, kw_only=True)
 class Entry:

@@ -27,7 +27,7 @@ from domain.events import (
 from domain.lifecycle import FINAL
 from domain.objects import Kind, column_name
 from domain.projections.folded import tree_of
-from domain.replay.engine import told_action
+from domain.replay.engine import ENGINE, told_action
 from domain.replay.entry import Entry, Span, Wanted, happened_ms, is_about
 from domain.replay.fold import fold
 from domain.replay.world import Begun, Key, Transition, World
@@ -151,7 +151,7 @@ class Timeline:
             position=event.position,
             at_ms=happened_ms(tree, event),
             what=told_action(tree),
-            principal=cause.principal if cause else ("outside" if tree.get("external") else "engine"),
+            principal=cause.principal if cause else ENGINE,
             object=event.object or name,
             summary=f"{told_action(tree)} {name or tree.get('kind')}",
             correlation_id=cause.correlation_id if cause else None,

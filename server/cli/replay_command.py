@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from domain.errors import InvalidArgumentsError
+from server.cli.output import AsJson
 from server.settings import load_settings
 
 
@@ -40,7 +41,8 @@ def replay(
     plan: Annotated[
         bool, typer.Option("--plan", help="The calls that would make the state again; secrets sealed.")
     ] = False,
-    form: Annotated[Format, typer.Option("--format", help="html is one page with everything.")] = Format.TABLE,
+    form: Annotated[Format, typer.Option("--format", help="Tables, JSON, or one page with everything.")] = Format.TABLE,
+    as_json: AsJson = False,
     output: Annotated[str, typer.Option(help="A file that does not exist yet, or - for standard output.")] = "-",
 ) -> None:
     """Tell from the log what containers, networks and stacks were like at a moment, and who or what changed them.
@@ -52,6 +54,8 @@ def replay(
 
     if at is not None and end is not None:
         raise InvalidArgumentsError("--at is the end of the stretch, so it does not go with --to")
+    if as_json and form is Format.HTML:
+        raise InvalidArgumentsError("--json is one form, --format html another; leave out one of them")
     if why is not None and object is not None:
         raise InvalidArgumentsError("--why names the object itself; leave out --object")
     asked = {
@@ -73,4 +77,4 @@ def replay(
         why=why,
         plan=plan,
     )
-    replay_log(load_settings(), arguments, shown, form.value, output)
+    replay_log(load_settings(), arguments, shown, "json" if as_json else form.value, output)

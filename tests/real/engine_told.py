@@ -1,74 +1,45 @@
-"""The engine's own account of what happened to a test's objects, put into the log as its observer does."""
+"""Waits until the log holds what the engine has told of a test's objects."""
 
 import time
 from typing import Any
 
 import docker
 
-from domain.events import EngineObserved, event_of
-from domain.principal import SYSTEM
-from server.bootstrap import Application, new_id
+from domain.engine_events import RECORDED, engine_event
+from domain.events import EngineObserved
+from server.bootstrap import Application
+from tests.waiting import until
 
-_ACTIONS = frozenset(
-    [
-        *("create", "start", "die", "oom", "kill", "stop", "restart", "pause", "unpause", "rename", "destroy"),
-        *("connect", "disconnect"),
-    ]
-)
+WATCHING: dict[str, Any] = {"DOCKER_MCP_ENGINE_EVENTS": True, "MCP_AUTH_SECRET": "0" * 32}
+"""Settings of a server that follows the engine."""
 
 
 class EngineTold:
-    """Records what the engine tells of objects whose names begin with a prefix, each event once, in its order."""
+    """Follows the log of one server, for objects whose names begin with a prefix."""
 
     def __init__(self, application: Application, engine: docker.APIClient, prefix: str) -> None:
         self._application = application
         self._engine = engine
         self._prefix = prefix
-        self._since = time.time() - 1
+        self._since = time.time()
+        self._read_to = 0
         self._seen: set[tuple[int, str, str]] = set()
 
-    def record(self, command_id: str | None = None) -> list[EngineObserved]:
-        """Record what is new; ``command_id`` is the command that caused all of it, None: nobody of ours did."""
-        events = [told for found in self._new() if (told := self._event(found, command_id))]
-        stream = "engine/test"
-        self._application.store.append(
-            [
-                event_of(SYSTEM, event, stream, new_id())._replace(object=f"{event.kind}/{event.name}")
-                for event in events
-            ]
-        ).result(10)
-        return events
+    async def caught_up(self) -> None:
+        """Wait until every event that the engine tells of now is recorded."""
+        told: Any = self._engine.events(since=self._since, until=time.time(), decode=True)  # type: ignore[call-overload]
+        events = [engine_event(each) for each in told]
+        wanted = {
+            (event.at_ms, event.action, event.object_id)
+            for event in events
+            if event.action in RECORDED.get(event.kind, ()) and (event.name or "").startswith(self._prefix)
+        }
+        await until(lambda: wanted <= self._recorded(), what="what the engine told")
 
-    def _new(self) -> list[dict[str, Any]]:
-        found = self._engine.events(since=int(self._since), until=int(time.time()) + 1, decode=True)
-        fresh = []
-        for event in found:
-            mark = (event["timeNano"], event["Action"], event["Actor"]["ID"])
-            if mark not in self._seen:
-                self._seen.add(mark)
-                fresh.append(event)
-        return fresh
-
-    def _event(self, found: dict[str, Any], command_id: str | None) -> EngineObserved | None:
-        attributes = found["Actor"].get("Attributes") or {}
-        action, _, health = found["Action"].partition(": ")
-        name = attributes.get("name", "")
-        if action not in {*_ACTIONS, "health_status"} or not name.startswith(self._prefix):
-            return None
-        return EngineObserved(
-            engine="test",
-            kind=found["Type"],
-            action=action,
-            object_id=found["Actor"]["ID"],
-            name=name,
-            occurred_at_ms=found["timeNano"] // 1_000_000,
-            engine_time="0.0",
-            health=health or None,
-            exit_code=int(attributes["exitCode"]) if "exitCode" in attributes else None,
-            signal=attributes.get("signal"),
-            image=attributes.get("image"),
-            container=attributes.get("container"),
-            stack=attributes.get("com.docker.compose.project"),
-            command_id=command_id,
-            external=command_id is None,
-        )
+    def _recorded(self) -> set[tuple[int, str, str]]:
+        for event in self._application.store.read(self._read_to, limit=10_000):
+            self._read_to = event.position
+            if event.type == EngineObserved.type:
+                tree = event.payload()
+                self._seen.add((tree["occurred_at_ms"], tree["action"], tree["object_id"]))
+        return self._seen

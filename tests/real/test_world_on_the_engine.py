@@ -12,7 +12,7 @@ from adapters.store.world_log import WorldLog
 from domain.replay.world import World
 from tests.conftest import Serve
 from tests.real.calls import Calls, Name
-from tests.real.engine_told import EngineTold
+from tests.real.engine_told import WATCHING, EngineTold
 from tests.real.stack_files import SLEEPER
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("P8")]
@@ -41,10 +41,9 @@ _COMMANDS = (
 class Hands:
     """Does something at random, through the server or past it; most of it is possible, some is refused."""
 
-    def __init__(self, call: Calls, engine: docker.APIClient, told: EngineTold, image: str, name: Name, seed: int):
+    def __init__(self, call: Calls, engine: docker.APIClient, image: str, name: Name, seed: int):
         self.call = call
         self.engine = engine
-        self.told = told
         self.image = image
         self.rng = random.Random(seed)
         self.containers = [name(f"c{number}") for number in range(3)]
@@ -59,7 +58,6 @@ class Hands:
                 getattr(self, command.replace("-", "_"))(container, network)
         else:
             await self.call.answer(command, **self.arguments(command, container, network))
-        self.told.record()
 
     def arguments(self, command: str, container: str, network: str) -> dict[str, Any]:
         if command == "create-container":
@@ -139,13 +137,14 @@ def real(engine: docker.APIClient, prefix: str) -> dict[tuple[str, str], dict[st
 async def compare(
     serve: Serve, engine: docker.APIClient, image: str, name: Name, seed: int, steps: int, every: int
 ) -> None:
-    async with serve() as application:
+    async with serve(**WATCHING) as application:
         told = EngineTold(application, engine, name(""))
-        hands = Hands(Calls(application), engine, told, image, name, seed)
+        hands = Hands(Calls(application), engine, image, name, seed)
         for step in range(1, steps + 1):
             await hands.act()
             if step % every and step != steps:
                 continue
+            await told.caught_up()
             with open_snapshot(application.store.location, 5) as snapshot:
                 log = WorldLog(snapshot)
                 world = log.at(log.head())
