@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from domain.engine_events import EngineEvent
-from domain.events import RecordedEvent
+from domain.events import CommandUnknown, RecordedEvent
 
 LATE_MS: Final = 250
 """So long after it has answered the engine may still tell what it did."""
@@ -81,7 +81,13 @@ class Work:
 
 
 def work_of(started: RecordedEvent, ended: RecordedEvent | None) -> Work:
-    """Return what a command did, from its ``execution.started`` and its outcome (None while there is none)."""
+    """Return what a command did, from its ``execution.started`` and its outcome (None while there is none).
+
+    The engine may go on with one whose outcome nobody could tell, for as long as its ``settle_s``.
+    """
+    ended_ms = ended.occurred_at_ms if ended else None
+    if ended and ended.type == CommandUnknown.type:
+        ended_ms = ended.occurred_at_ms + 1000 * int(started.payload().get("settle_s", 0))
     objects = _objects(started, "pinned") + (_objects(ended, "touched") if ended else [])
     return Work(
         command_id=started.stream,
@@ -89,7 +95,7 @@ def work_of(started: RecordedEvent, ended: RecordedEvent | None) -> Work:
         object=(ended or started).object,
         ids=frozenset(each["id"] for each in objects if isinstance(each, dict) and isinstance(each.get("id"), str)),
         began_ms=started.occurred_at_ms,
-        ended_ms=ended.occurred_at_ms if ended else None,
+        ended_ms=ended_ms,
     )
 
 

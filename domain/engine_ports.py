@@ -58,7 +58,7 @@ class EngineLog(Protocol):
         ...
 
     def works(self, since_ms: int) -> list[Work]:
-        """Return the commands that change something and were not ended at ``since_ms``.
+        """Return the commands that change something and had not ended at ``since_ms``, or may have gone on since.
 
         Raises:
             LogUnavailableError: if the log cannot be read.

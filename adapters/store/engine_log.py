@@ -1,8 +1,9 @@
 """What following the engine's events asks the log."""
 
+from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Executable, select
 
 from adapters.store.reader import EVENT, OPEN_COMMAND, Reader
 from domain.engine_causes import CAUSES, Work, work_of
@@ -26,14 +27,20 @@ class SqlEngineLog:
 
     def works(self, since_ms: int) -> list[Work]:
         with self._reader.snapshot() as connection:
-            return [*_running(connection), *_ended(connection, since_ms)]
+            found = [*_open(connection), *_ended(connection, since_ms)]
+        return list({work.command_id: work for work in found}.values())
 
 
-def _running(connection: Connection) -> list[Work]:
-    begun = EVENT.join(OPEN_COMMAND, EVENT.c.stream == OPEN_COMMAND.c.command_id)
-    where = (OPEN_COMMAND.c.status == Status.RUNNING, EVENT.c.status == Status.RUNNING, EVENT.c.tool.in_(CAUSES))
-    rows = connection.execute(select(EVENT).select_from(begun).where(*where).limit(_MOST_WORKS))
-    return [work_of(RecordedEvent(**row._mapping), None) for row in rows]
+def _open(connection: Connection) -> list[Work]:
+    """Return the commands that run, and those of which nobody knows what became of them."""
+    opened, columns = OPEN_COMMAND.c, EVENT.c
+    begun = EVENT.join(OPEN_COMMAND, columns.stream == opened.command_id)
+    where = (opened.status.in_((Status.RUNNING, Status.UNKNOWN)), columns.tool.in_(CAUSES))
+    starts = select(EVENT).select_from(begun).where(*where, columns.status == Status.RUNNING).limit(_MOST_WORKS)
+    latest = EVENT.join(OPEN_COMMAND, columns.position == opened.position)
+    unknown = select(EVENT).select_from(latest).where(opened.status == Status.UNKNOWN).limit(_MOST_WORKS)
+    ended = {event.stream: event for event in _events(connection, unknown)}
+    return [work_of(start, ended.get(start.stream)) for start in _events(connection, starts)]
 
 
 def _ended(connection: Connection, since_ms: int) -> list[Work]:
@@ -43,8 +50,11 @@ def _ended(connection: Connection, since_ms: int) -> list[Work]:
     # By both columns of the index on time: on PostgreSQL questions must not sort.
     oldest = select(EVENT).where(*where).order_by(columns.occurred_at_ms, columns.position).limit(_MOST_WORKS)
     ended: dict[str, RecordedEvent] = {}
-    for row in connection.execute(oldest):
-        ended.setdefault(row.stream, RecordedEvent(**row._mapping))  # what is settled later was over before
+    for event in _events(connection, oldest):
+        ended.setdefault(event.stream, event)  # what is settled later was over before
     begun = select(EVENT).where(columns.stream.in_(ended), columns.status == Status.RUNNING)
-    starts = [RecordedEvent(**row._mapping) for row in connection.execute(begun)] if ended else []
-    return [work_of(start, ended[start.stream]) for start in starts]
+    return [work_of(start, ended[start.stream]) for start in (_events(connection, begun) if ended else ())]
+
+
+def _events(connection: Connection, question: Executable) -> Iterator[RecordedEvent]:
+    return (RecordedEvent(**row._mapping) for row in connection.execute(question))
