@@ -23,9 +23,7 @@ NO_JSON = {
     "checkpoint": "prints a line of JSON as it is",
     "checkpoint key": "prints a PEM file",
     "audit export": "has formats of its own",
-    "replay": "has --format",
     "metrics": "has the form that Prometheus reads",
-    "config": "writes the file of a client",
     "monitoring up": "tells a person where to look",
     "monitoring down": "has no answer but its exit code",
     "start monitoring": "is `monitoring up`",
@@ -105,4 +103,4 @@ def test_answers_for_programs(sqlite_location: Location, tmp_path: Path) -> None
     assert (backed_up["file"], backed_up["keys_file"]) == (str(tmp_path / "backup.db"), str(keys))
     env = {"DOCKER_MCP_DATABASE_URL": f"sqlite:///{tmp_path}/restored.db"}
     restored = answer("restore", str(tmp_path / "backup.db"), "--keys", str(keys))
-    assert (restored["records"], restored["is_signed"]) == (backed_up["records"], True)
+    assert (restored["position"], restored["is_signed"]) == (backed_up["last_position"], True)
