@@ -127,10 +127,14 @@ def _network(hand: Hand, key: Key, action: str, tree: Mapping[str, Any]) -> None
 
 
 def _is_still_in(container: Known, tree: Mapping[str, Any]) -> bool:
-    """Return whether a disconnected container is still one of the network's: it only ended, or could not be started."""
+    """Return whether a disconnected container is still one of the network's: it only ended, or could not be started.
+
+    Of containers of a stack alone nothing else tells that a start has failed: the outcome holds no networks of theirs.
+    """
     ended_ms, at_ms = milliseconds(container.facts.get("finished_at")), tree.get("occurred_at_ms")
     just_ended = container.status == "exited" and isinstance(at_ms, int) and abs(at_ms - ended_ms) <= SAME_MOMENT_MS
-    return just_ended or (container.status == "created" and not tree.get("external"))
+    not_started = container.status == "created" and container.facts.get("stack") and not tree.get("external")
+    return just_ended or bool(not_started)
 
 
 def _link(hand: Hand, container: Known, network_id: str, network_name: str, action: str) -> None:
