@@ -74,7 +74,7 @@ Told = Callable[[Known | None, Mapping[str, Any]], tuple[str, dict[str, JSON]]]
 
 
 def _started(before: Known | None, tree: Mapping[str, Any]) -> tuple[str, dict[str, JSON]]:
-    facts: dict[str, JSON] = {"exit_code": 0, "oom_killed": False, **_at("started_at", tree)}
+    facts: dict[str, JSON] = {"exit_code": 0, "oom_killed": False, "ended_in": [], **_at("started_at", tree)}
     if before and before.facts.get("health"):
         facts["health"] = "starting"
     return "running", facts
@@ -122,15 +122,24 @@ def _network(hand: Hand, key: Key, action: str, tree: Mapping[str, Any]) -> None
         hand.see(*key, name, PRESENT, facts)
     if action in ("connect", "disconnect"):
         container = hand.world.objects.get((Kind.CONTAINER, str(tree.get("container"))))
-        if container and not (action == "disconnect" and _is_still_in(container, tree)):
-            _link(hand, container, key[1], name or (known.name if known else ""), action)
+        name = name or (known.name if known else "")
+        if container and not (action == "disconnect" and _is_still_in(hand, container, name, tree)):
+            _link(hand, container, key[1], name, action)
 
 
-def _is_still_in(container: Known, tree: Mapping[str, Any]) -> bool:
-    """Return whether a disconnected container is still one of the network's: it only ended, or could not be started."""
+def _is_still_in(hand: Hand, container: Known, network: str, tree: Mapping[str, Any]) -> bool:
+    """Return whether a disconnected container is still one of the network's: it only ended, or could not be started.
+
+    When a container ends, the engine tells once of each of its networks; if it tells again, somebody took it out. Of
+    containers of a stack alone nothing else tells that a start has failed: the outcome holds no networks of theirs.
+    """
     ended_ms, at_ms = milliseconds(container.facts.get("finished_at")), tree.get("occurred_at_ms")
+    told_of = container.facts.get("ended_in", [])
     just_ended = container.status == "exited" and isinstance(at_ms, int) and abs(at_ms - ended_ms) <= SAME_MOMENT_MS
-    return just_ended or (container.status == "created" and not tree.get("external"))
+    if just_ended and network not in told_of:
+        hand.see(*container.key, container.name, container.status, {"ended_in": [*told_of, network]})
+        return True
+    return bool(container.status == "created" and container.facts.get("stack") and not tree.get("external"))
 
 
 def _link(hand: Hand, container: Known, network_id: str, network_name: str, action: str) -> None:

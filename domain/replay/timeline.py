@@ -104,9 +104,12 @@ class Timeline:
             self._keep(entry)
 
     def entries(self) -> list[Entry]:
-        """Return what fits, in the order in which it began; commands that have not ended are among it."""
+        """Return what fits, by the time when it began; commands that have not ended are among it.
+
+        The engine's events stand at the engine's own time, which is before they were recorded.
+        """
         unfinished = [entry for entry in self._open.values() if self._fits(entry)]
-        return sorted([*self._kept, *unfinished], key=lambda entry: entry.position)
+        return sorted([*self._kept, *unfinished], key=lambda entry: (entry.at_ms, entry.position))
 
     def _entry(self, event: RecordedEvent) -> Entry | None:
         if event.tool:

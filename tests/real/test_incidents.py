@@ -40,7 +40,8 @@ class Incident:
         self.application = application
         self.engine = engine
         self.call = Calls(application)
-        self.told = EngineTold(application, engine, name(""))
+        self.prefix = name("")
+        self.told = EngineTold(application, engine, self.prefix)
 
     async def by(self, principal: str, tool: str, /, purpose: str | None = None, **arguments: Any) -> Answer:
         """A call of somebody, in a conversation of their own."""
@@ -65,8 +66,10 @@ class Incident:
         stream = self.application.store.read_stream
         return why(find(timeline.world, wanted)[0], timeline.world, timeline.entries(), stream)
 
-    def drift(self) -> list[dict[str, Any]]:
-        return drift(self.story()[0].world, self.application.docker.inventory(), unrecorded=False)
+    def drift(self, world: World | None = None) -> list[dict[str, Any]]:
+        """What differs of this test's own objects: others use the engine too."""
+        found = drift(world or self.story()[0].world, self.application.docker.inventory(), unrecorded=False)
+        return [row for row in found if row["name"].startswith(self.prefix)]
 
     async def review(self, **question: str) -> dict[str, Any]:
         """The answer of the prompt."""
@@ -141,8 +144,7 @@ async def test_a_network_is_removed_by_hand(incident: Incident, image: str, name
     incident.engine.disconnect_container_from_network(web, network)
     incident.engine.remove_network(network)
 
-    found = drift(before, incident.application.docker.inventory(), unrecorded=False)
-    missing = {row["name"]: (row["drift"], row["fields"]) for row in found}
+    missing = {row["name"]: (row["drift"], row["fields"]) for row in incident.drift(before)}
     assert missing == {
         network: ("gone", {"state": ["present", None]}),
         web: ("differs", {"networks": [[network], []]}),

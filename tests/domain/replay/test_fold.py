@@ -222,7 +222,7 @@ def test_a_container_that_ends_is_still_in_its_networks() -> None:
     log.engine("die", 9, exit_code=0)
     log.engine("disconnect", 9.1, object_id=NET, kind="network", name="front", container=WEB)
     assert log.one().facts["networks"] == [["front", NET]]
-    log.engine("disconnect", 60, object_id=NET, kind="network", name="front", container=WEB)
+    log.engine("disconnect", 9.3, object_id=NET, kind="network", name="front", container=WEB)
     assert log.one().facts["networks"] == [], "somebody has taken it out"
 
 
