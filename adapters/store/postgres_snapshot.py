@@ -54,7 +54,8 @@ class _PostgresSnapshot:
             yield list(map(RecordedEvent._make, batch))
 
     def _rows(self, sql: str, *values: object) -> Iterator[Rows]:
-        with _explained(), self._connection.cursor(name="log", binary=True) as cursor:
+        # Closed twice: a connection that breaks while a cursor is being closed leaves it open.
+        with _explained(), closing(self._connection.cursor(name="log", binary=True)) as cursor, cursor:
             cursor.execute(sql.encode(), values)
             while batch := cursor.fetchmany(_BATCH):
                 yield batch

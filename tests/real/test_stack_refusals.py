@@ -176,17 +176,24 @@ async def test_a_port_in_use_is_told_with_what_stands_and_nothing_is_rolled_back
 
 
 @pytest.mark.parametrize(
-    ("keys", "code"),
+    ("keys", "timeout", "code"),
     [
-        ({"healthcheck": {"test": "exit 1", "interval": "100ms", "retries": 2}}, "service_unhealthy"),
-        ({"healthcheck": {"test": "exit 1", "interval": "1s", "retries": 500}}, "not_in_time"),
-        ({"command": ["sh", "-c", "exit 3"]}, "service_failed"),
+        ({"healthcheck": {"test": "exit 1", "interval": "100ms", "retries": 2}}, 30, "service_unhealthy"),
+        ({"healthcheck": {"test": "exit 1", "interval": "1s", "retries": 500}}, 3, "not_in_time"),
+        ({"command": ["sh", "-c", "exit 3"]}, 30, "service_failed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("dependent", [False, True], ids=["alone", "waited for"])
 async def test_a_service_that_does_not_come_up_is_told(
-    call: Calls, engine: docker.APIClient, image: str, name: Name, keys: dict[str, Any], code: str, dependent: bool
+    call: Calls,
+    engine: docker.APIClient,
+    image: str,
+    name: Name,
+    keys: dict[str, Any],
+    timeout: int,
+    code: str,
+    dependent: bool,
 ) -> None:
     stack = one_service(image, **keys)
     if dependent:
@@ -196,7 +203,7 @@ async def test_a_service_that_does_not_come_up_is_told(
             "command": SLEEPER,
             "depends_on": {"web": {"condition": condition}},
         }
-    told = await refused(call, name, orjson.dumps(stack).decode(), timeout=3)
+    told = await refused(call, name, orjson.dumps(stack).decode(), timeout=timeout)
     assert told.startswith(f"{code}: ")
     assert "now " in told
     assert "web: " in told
