@@ -176,7 +176,7 @@ async def test_a_port_in_use_is_told_with_what_stands_and_nothing_is_rolled_back
 
 
 @pytest.mark.parametrize(
-    ("keys", "timeout", "code"),
+    ("keys", "patience_s", "code"),
     [
         ({"healthcheck": {"test": "exit 1", "interval": "100ms", "retries": 2}}, 30, "service_unhealthy"),
         ({"healthcheck": {"test": "exit 1", "interval": "1s", "retries": 500}}, 3, "not_in_time"),
@@ -191,7 +191,7 @@ async def test_a_service_that_does_not_come_up_is_told(
     image: str,
     name: Name,
     keys: dict[str, Any],
-    timeout: int,
+    patience_s: int,
     code: str,
     dependent: bool,
 ) -> None:
@@ -203,7 +203,7 @@ async def test_a_service_that_does_not_come_up_is_told(
             "command": SLEEPER,
             "depends_on": {"web": {"condition": condition}},
         }
-    told = await refused(call, name, orjson.dumps(stack).decode(), timeout=timeout)
+    told = await refused(call, name, orjson.dumps(stack).decode(), timeout=patience_s)
     assert told.startswith(f"{code}: ")
     assert "now " in told
     assert "web: " in told

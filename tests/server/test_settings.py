@@ -78,7 +78,7 @@ def test_a_wrong_value_is_answered_with_name_problem_and_allowed_values(
 def test_every_setting_with_limits_is_tried() -> None:
     free = {"DOCKER_MCP_DATABASE_URL", "DOCKER_MCP_STATE_DIR", "DOCKER_MCP_SEALING_KEY"}
     free |= {"DOCKER_MCP_NEW_SEALING_KEY", "DOCKER_MCP_NEW_DATABASE_URL", "DOCKER_MCP_SIGNING_KEY"}
-    free |= {"DOCKER_MCP_CHECKPOINTS_TO"}
+    free |= {"DOCKER_MCP_CHECKPOINTS_TO", "DOCKER_MCP_READER_URL"}
     free |= {"DOCKER_MCP_COMPOSE", "DOCKER_MCP_COMPOSE_ROOTS", "DOCKER_MCP_AUTH_FILE", "DOCKER_MCP_TOKEN"}
     free |= {"DOCKER_MCP_ALLOWED_HOSTS", "DOCKER_MCP_TLS_CERT", "DOCKER_MCP_TLS_KEY", "DOCKER_MCP_TOOLSETS"}
     engine = {"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"}
