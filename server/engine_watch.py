@@ -25,6 +25,8 @@ _LONGEST_RETRY_S: Final = 10.0
 _GIVE_UP_AFTER: Final = 4
 """Failures in a row after which another server may try: it may reach the engine."""
 _OVERLAP_NS: Final = 60 * 1_000_000_000
+_DISORDER_NS: Final = 1_000_000_000
+"""What happens at the same time may be told in either order: so long before the last event another may be missing."""
 _FIRST_LOOK_NS: Final = 24 * 3600 * 1_000_000_000
 _STOP_TIMEOUT_S: Final = 1.0
 
@@ -154,7 +156,9 @@ class EngineWatch:
             new, missing = unseen(told, since)
             if missing:
                 logger.warning("the engine no longer tells all that has happened since its events were followed last")
-                record.miss(since.time_ns, new[0].time_ns if new else sign.now_ns, told[-1] if told else None)
+                record.miss(
+                    since.time_ns - _DISORDER_NS, new[0].time_ns if new else sign.now_ns, told[-1] if told else None
+                )
         record.take(new)
         record.flush()
         seen = record.seen
