@@ -1,24 +1,17 @@
 """``docker-mcp audit``: asks as any caller does, and prints the answer."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import typer
 
-from adapters.sealing import KEY_BYTES, AesSealer
-from adapters.store.location import Location
 from domain.catalogue.audit import AuditQuery
 from domain.catalogue.tool import Run, Surface
-from domain.errors import SealingKeyError
 from domain.events import RecordedEvent
-from server.bootstrap import Application
-from server.call import Answer, Caller
+from server.cli.asking import ask, reading
 from server.cli.audit_forms import Form, json_text, page_text, row_lines, story_text
-from server.keys import sealer_of
 from server.settings import Settings
 
 _PROMPT: Final = "audit-logs"
@@ -32,8 +25,8 @@ async def show_audit(settings: Settings, arguments: Mapping[str, Any], form: For
     Raises:
         DockerMcpError: if the log cannot be asked, or the question is wrong.
     """
-    async with _reading(settings) as application:
-        page = (await _ask(application, _PROMPT, arguments)).content()
+    async with reading(settings) as application:
+        page = (await ask(application, _PROMPT, arguments)).content()
     typer.echo(page_text(page, form))
     if form is Form.JSON:
         return
@@ -49,8 +42,8 @@ async def show_command(settings: Settings, command_id: str, form: Form) -> None:
     Raises:
         DockerMcpError: if the log cannot be asked, or holds no such command for this user.
     """
-    async with _reading(settings) as application:
-        story = (await _ask(application, "get-command", {"command_id": command_id}, Surface.TOOL)).content()
+    async with reading(settings) as application:
+        story = (await ask(application, "get-command", {"command_id": command_id}, Surface.TOOL)).content()
     typer.echo(json_text(story) if form is Form.JSON else story_text(story))
 
 
@@ -93,8 +86,8 @@ async def followed(settings: Settings, arguments: Mapping[str, Any], purpose: st
     Raises:
         DockerMcpError: if the log cannot be asked, or the question is wrong.
     """
-    async with _reading(settings) as application:
-        answer = await _ask(application, _PROMPT, arguments, purpose=purpose)
+    async with reading(settings) as application:
+        answer = await ask(application, _PROMPT, arguments, purpose=purpose)
         page = answer.content()
         seen, read = page["log_position"], application.store.read
         sees_all = application.policy().sees_all_records(application.principal)
@@ -110,36 +103,3 @@ async def followed(settings: Settings, arguments: Mapping[str, Any], purpose: st
                 continue
             yield News([entry.content for entry in entries], seen, looked_to, sees_all, read)
             seen = looked_to
-
-
-@asynccontextmanager
-async def _reading(settings: Settings) -> AsyncIterator[Application]:
-    application = Application(settings, "cli", sealer=sealer_of_a_reader(settings))
-    try:
-        application.store.check()
-        yield application
-    finally:
-        await application.stop("done")
-
-
-async def _ask(
-    application: Application,
-    name: str,
-    arguments: Mapping[str, Any],
-    surface: Surface = Surface.PROMPT,
-    purpose: str | None = None,
-) -> Answer:
-    caller = Caller(principal=application.principal, transport="cli", purpose=purpose)
-    answer = await application.dispatcher.dispatch(name, arguments, caller, surface)
-    if answer.error:
-        raise answer.error
-    return answer
-
-
-def sealer_of_a_reader(settings: Settings) -> AesSealer:
-    """Return the log's sealer; without its key one of the moment: a question to the log seals nothing."""
-    try:
-        return sealer_of(settings, Location.parse(settings.database_url))
-    except SealingKeyError as error:
-        typer.echo(f"docker-mcp: note: read without the sealing key: {error.message} - {error.hint}", err=True)
-        return AesSealer(secrets.token_bytes(KEY_BYTES))

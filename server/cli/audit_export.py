@@ -23,9 +23,7 @@ from domain.catalogue.tool import Surface
 from domain.errors import DockerMcpError, InvalidArgumentsError
 from domain.events import RecordedEvent
 from domain.exported import CSV_COLUMNS, csv_row, json_row, record_row
-from server.bootstrap import Application
-from server.call import Caller
-from server.cli.audit import sealer_of_a_reader
+from server.cli.asking import ask, reading
 from server.cli.output import tell
 from server.cli.progress import Progress
 from server.settings import Settings
@@ -98,15 +96,8 @@ def verify_import(name: str, manifest_file: Path | None, after: str | None, *, a
 
 
 async def _ask(settings: Settings, arguments: dict[str, Any]) -> tuple[AuditExport, ExportRange]:
-    application = Application(settings, "cli", sealer=sealer_of_a_reader(settings))
-    try:
-        application.store.check()
-        caller = Caller(principal=application.principal, transport="cli")
-        answer = await application.dispatcher.dispatch("audit-export", arguments, caller, Surface.COMMAND_LINE)
-    finally:
-        await application.stop("done")
-    if answer.error:
-        raise answer.error
+    async with reading(settings) as application:
+        answer = await ask(application, "audit-export", arguments, Surface.COMMAND_LINE)
     return AuditExport.model_validate(arguments), ExportRange.model_validate(answer.content())
 
 

@@ -26,7 +26,7 @@ from domain.lifecycle import FINAL, Status
 from domain.ports import OpenCommand
 from domain.text import column_text
 from server.bootstrap import Application, new_id, now_ms
-from server.cli.audit import sealer_of_a_reader
+from server.cli.asking import sealer_of_a_reader
 from server.cli.audit_forms import table
 from server.cli.check import check_store
 from server.cli.local import local_admin

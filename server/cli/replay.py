@@ -19,9 +19,7 @@ from domain.replay.drift import drift
 from domain.replay.entry import Wanted
 from domain.replay.plan import rebuilding
 from domain.replay.view import begun_row, differences, entry_row, object_rows
-from server.bootstrap import Application
-from server.call import Caller
-from server.cli.audit import sealer_of_a_reader
+from server.cli.asking import ask, reading
 from server.cli.audit_export import output
 from server.cli.progress import Progress
 from server.cli.replay_forms import json_form, table_form
@@ -76,15 +74,8 @@ def replay_log(settings: Settings, arguments: dict[str, Any], shown: Shown, form
 
 
 async def _ask(settings: Settings, arguments: dict[str, Any]) -> tuple[ReplayLog, ReplayRange]:
-    application = Application(settings, "cli", sealer=sealer_of_a_reader(settings))
-    try:
-        application.store.check()
-        caller = Caller(principal=application.principal, transport="cli")
-        answer = await application.dispatcher.dispatch("replay", arguments, caller, Surface.COMMAND_LINE)
-    finally:
-        await application.stop("done")
-    if answer.error:
-        raise answer.error
+    async with reading(settings) as application:
+        answer = await ask(application, "replay", arguments, Surface.COMMAND_LINE)
     return ReplayLog.model_validate(arguments), ReplayRange.model_validate(answer.content())
 
 
