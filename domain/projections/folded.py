@@ -5,7 +5,14 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 
-class FoldedEvent(Protocol):
+class WithData(Protocol):
+    """Whatever has the data of an event."""
+
+    @property
+    def data(self) -> str: ...
+
+
+class FoldedEvent(WithData, Protocol):
     """Any form of an event that has these columns; see ``domain.events.RecordedEvent``."""
 
     @property
@@ -22,8 +29,6 @@ class FoldedEvent(Protocol):
     def tool(self) -> str | None: ...
     @property
     def status(self) -> str | None: ...
-    @property
-    def data(self) -> str: ...
     @property
     def event_hash(self) -> str: ...
 
@@ -43,22 +48,16 @@ class EventPart(NamedTuple):
 
 
 class TracedPart(NamedTuple):
-    """An event that belongs to a trace, with what leads there besides what folds read."""
+    """What an exemplar tells of an event that belongs to a trace."""
 
-    position: int
-    stream: str
-    type: str
-    principal: str
-    role: str
     tool: str | None
     status: str | None
     data: str
-    event_hash: str
     trace_id: str
     occurred_at_ms: int
 
 
-def tree_of(event: FoldedEvent) -> dict[str, Any]:
+def tree_of(event: WithData) -> dict[str, Any]:
     """Return the data of an event of any type; an empty tree for data that is none: a fold goes on past a bad row."""
     try:
         tree = orjson.loads(event.data)

@@ -24,7 +24,7 @@ from domain.events import (
 )
 from domain.lifecycle import FINAL
 from domain.projections.carried_over import taken_over
-from domain.projections.folded import FoldedEvent, TracedPart, tree_of
+from domain.projections.folded import FoldedEvent, TracedPart, WithData, tree_of
 from domain.projections.metrics import (
     AUTHENTICATIONS,
     COMMAND_DURATION,
@@ -199,7 +199,7 @@ def exemplars(events: Iterable[TracedPart]) -> dict[tuple[str, str], Exemplar]:
     return found
 
 
-def _duration_us(event: FoldedEvent) -> int | None:
+def _duration_us(event: WithData) -> int | None:
     """Return how long the command took, None if that was not timed."""
     duration = tree_of(event).get("duration_us") if '"duration_us"' in event.data else None
     return duration if type(duration) is int and 0 <= duration <= _LONGEST_US else None
