@@ -18,6 +18,7 @@ import yaml
 
 from domain.catalogue.stacks import DeployCompose
 from domain.catalogue.tool import Catalogue
+from domain.trees import with_texts
 
 PROJECT: Final = "docker-mcp-monitoring"
 SQLITE_PLUGIN: Final = "frser-sqlite-datasource@4.0.6"
@@ -172,19 +173,9 @@ def _digest(text: str) -> str:
 
 def _filled(tree: Any, variables: Mapping[str, str]) -> Any:
     """Return ``tree`` with the variables in its texts replaced by their values, else by their defaults."""
-    if isinstance(tree, dict):
-        return {key: _filled(each, variables) for key, each in tree.items()}
-    if isinstance(tree, list):
-        return [_filled(each, variables) for each in tree]
-    if isinstance(tree, str):
-        return _VARIABLE.sub(lambda found: variables.get(found[1], found[2] or ""), tree)
-    return tree
+    return with_texts(tree, lambda text: _VARIABLE.sub(lambda found: variables.get(found[1], found[2] or ""), text))
 
 
 def _literal(tree: Any) -> Any:
     """Return ``tree`` with each dollar doubled, as Compose wants those that are meant as dollars."""
-    if isinstance(tree, dict):
-        return {key: _literal(each) for key, each in tree.items()}
-    if isinstance(tree, list):
-        return [_literal(each) for each in tree]
-    return tree.replace("$", "$$") if isinstance(tree, str) else tree
+    return with_texts(tree, lambda text: text.replace("$", "$$"))

@@ -12,6 +12,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from domain.errors import DockerMcpError
+from domain.trees import with_texts
 from server.clients.forms import Entry
 
 _LIMIT_S: Final = 60
@@ -63,13 +64,11 @@ async def _connected(entry: Entry) -> AsyncIterator[Client]:
 
 def _expanded(value: Any) -> Any:
     """Replace variables as clients do, and what they would ask a person for by ``DOCKER_MCP_TOKEN``."""
-    if isinstance(value, dict):
-        return {name: _expanded(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_expanded(each) for each in value]
-    if isinstance(value, str):
-        return _VARIABLE.sub(lambda found: os.environ.get(_INPUTS.get(found[1], found[1])) or found[2] or "", value)
-    return value
+
+    def expanded(text: str) -> str:
+        return _VARIABLE.sub(lambda found: os.environ.get(_INPUTS.get(found[1], found[1])) or found[2] or "", text)
+
+    return with_texts(value, expanded)
 
 
 def _reason(error: BaseException) -> str:
