@@ -132,6 +132,8 @@ def _integer(value: object, otherwise: int) -> int:
 
 
 def _matches_its_hash(event: RecordedEvent) -> bool:
+    if float in map(type, event):  # no column holds one, and JSON would write infinity as if the column were empty
+        return False
     try:
         return sha256_hex(_dumps(_record(*event))) == event.event_hash
     except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError):

@@ -96,6 +96,17 @@ def test_a_change_of_any_column_is_found(rows: list[RecordedEvent], data: st.Dat
     assert faults(rows)
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 1.0])
+@pytest.mark.parametrize("column", COLUMNS)
+@settings(max_examples=5)
+@given(event=new_events())
+def test_no_number_passes_for_an_empty_column(column: str, number: float, event: NewEvent) -> None:
+    empty = sealed(event._replace(purpose=None, correlation_id=None, causation_id=None, trace_id=None), None)
+
+    change: dict[str, Any] = {column: number}
+    assert faults([empty._replace(**change)])
+
+
 @pytest.mark.parametrize("column", COLUMNS)
 @settings(max_examples=20)
 @given(new_events(), st.data())
