@@ -30,9 +30,7 @@ async def test_a_deployment_is_the_cause_of_what_it_makes_but_not_of_a_job_that_
         return [each for each in events if project in f"{each.get('name')} {each.get('stack')} {each['object_id']}"]
 
     def has(action: str, part: str) -> list[dict[str, Any]]:
-        return [
-            each for each in seen() if each["action"] == action and part in f"{each.get('name')}{each['object_id']}"
-        ]
+        return [each for each in seen() if each["action"] == action and part in (each.get("name") or each["object_id"])]
 
     async with serve(DOCKER_MCP_ENGINE_EVENTS=True) as application:
         call = Calls(application)
