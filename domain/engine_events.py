@@ -6,10 +6,8 @@ from typing import Any, Final
 
 from domain.canonical import sha256_hex
 from domain.catalogue.fields import COMMAND_LABEL
-from domain.events import EngineFollowed, EngineGap, EngineObserved, EngineSuppressed, RecordedEvent, decode
+from domain.events import EngineObserved
 from domain.text import column_text, optional_column_text
-
-STREAM_PREFIX: Final = "engine/"
 
 RECORDED: Final[Mapping[str, frozenset[str]]] = {
     "container": frozenset(
@@ -43,7 +41,7 @@ HEALTH: Final = "health_status"
 _HEALTH_WORDS: Final = frozenset({"healthy", "unhealthy", "starting", "none"})
 _PROJECT_LABEL: Final = "com.docker.compose.project"
 _WORD_LIMIT: Final = 64
-_NS_PER_MS: Final = 1_000_000
+NS_PER_MS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
 _DIGEST_DIGITS: Final = 32
 
@@ -75,12 +73,12 @@ class EngineEvent:
 
     @property
     def at_ms(self) -> int:
-        return self.time_ns // _NS_PER_MS
+        return self.time_ns // NS_PER_MS
 
     @property
     def digest(self) -> str:
         """What the event is recognised by when the engine tells it again."""
-        return _digest(engine_time(self.time_ns), self.kind, self.action, self.object_id)
+        return digest_of(engine_time(self.time_ns), self.kind, self.action, self.object_id)
 
 
 def engine_event(told: Mapping[str, Any]) -> EngineEvent:
@@ -141,58 +139,14 @@ def engine_time(time_ns: int) -> str:
     return f"{seconds}.{rest:09d}"
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How far an engine's events are in the log: the version of its stream, and the last event that was seen.
-
-    ``newest`` is None if the engine remembered no event when the observation began at ``time_ns``.
-    """
-
-    version: int
-    time_ns: int
-    newest: str | None
+def time_ns_of(time: str) -> int:
+    """Return the nanoseconds since 1970 UTC of a time as :func:`engine_time` writes it."""
+    seconds, _, rest = time.partition(".")
+    return int(seconds) * _NS_PER_S + int(rest)
 
 
-def cursor_of(last: RecordedEvent) -> Cursor | None:
-    """Return what the last record of an engine's stream says; None if it is none that says it."""
-    if not last.type.startswith("engine."):
-        return None
-    event = decode(last.type, last.data)
-    if isinstance(event, EngineSuppressed | EngineGap | EngineFollowed):
-        newest = event.newest
-    elif isinstance(event, EngineObserved):
-        newest = _digest(event.engine_time, event.kind, event.action, event.object_id)
-    else:
-        return None
-    seconds, _, rest = event.engine_time.partition(".")
-    return Cursor(last.stream_version, int(seconds) * _NS_PER_S + int(rest), newest)
-
-
-def carried_on(last: RecordedEvent) -> EngineFollowed | EngineGap | None:
-    """Return what begins an engine's stream in a log that continues another, whose stream ended with ``last``."""
-    cursor = cursor_of(last)
-    if cursor is None:
-        return None
-    engine, time = last.stream.removeprefix(STREAM_PREFIX), engine_time(cursor.time_ns)
-    if cursor.newest is None:
-        return EngineGap(engine=engine, until_ms=cursor.time_ns // _NS_PER_MS, engine_time=time)
-    return EngineFollowed(engine=engine, engine_time=time, newest=cursor.newest)
-
-
-def unseen(told: list[EngineEvent], cursor: Cursor) -> tuple[list[EngineEvent], bool]:
-    """Return which of the engine's remembered events come after ``cursor``, and whether any may be missing between.
-
-    The engine remembers an unbroken run of its last few hundred events, in their order, and none from before its own
-    start.
-    """
-    for number in range(len(told) - 1, -1, -1):
-        if told[number].digest == cursor.newest:
-            return told[number + 1 :], False
-    after = [event for event in told if event.time_ns > cursor.time_ns]
-    return after, len(after) == len(told) and (bool(told) or cursor.newest is not None)
-
-
-def _digest(*parts: str) -> str:
+def digest_of(*parts: str) -> str:
+    """Return what an event is recognised by, from its time, kind, action and object, as its record has them."""
     return sha256_hex("\n".join(parts).encode("utf-8", "replace"))[:_DIGEST_DIGITS]
 
 

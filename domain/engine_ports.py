@@ -49,8 +49,8 @@ class EngineEvents(Protocol):
 class EngineLog(Protocol):
     """Questions to the log."""
 
-    def last(self, stream: str) -> RecordedEvent | None:
-        """Return the newest event of a stream.
+    def newest(self, stream: str, most: int) -> list[RecordedEvent]:
+        """Return the newest events of a stream, at most so many, in their order.
 
         Raises:
             LogUnavailableError: if the log cannot be read.

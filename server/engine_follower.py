@@ -12,7 +12,7 @@ from domain.errors import DockerMcpError
 MOST_WAITING: Final = 10_000
 """Events that may wait to be recorded. Beyond, reading ends: what follows is asked for again later."""
 
-_MOST_SKIPPED: Final = 10_000
+_MOST_BEFORE: Final = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,9 @@ class Follower:
         """Begin to read.
 
         Args:
-            stream: what the engine tells; it begins with events that are known.
-            newest: the digest of the last known one, None if everything is new.
+            stream: what the engine tells; it begins with events of which most are known.
+            newest: the digest of the last known one, None if everything is new. What is told before it is handed on
+                once it is met: another order may have hidden a new one there.
             until_ns: where the known ones end: without ``newest`` among them, the place is lost and reading ends.
             limit: how many events may wait.
         """
@@ -75,17 +76,25 @@ class Follower:
             self._stream.close()
 
     def _read(self) -> None:
-        skipped = 0
+        known: list[EngineEvent] = []
         for event in self._stream:
-            if self._newest is not None:
-                if event.digest == self._newest:
-                    self._newest = None
-                elif event.time_ns > self._until_ns or (skipped := skipped + 1) > _MOST_SKIPPED:
-                    logger.debug("the last known event is not among those that the engine tells")
+            if self._newest is None:
+                if not self._put(event):
                     return
-                continue
-            try:
-                self._events.put_nowait(event)
-            except queue.Full:
-                logger.warning("the engine's events come faster than they are recorded; the rest is asked for later")
+            elif event.digest == self._newest:
+                self._newest = None
+                if not all(map(self._put, known)):
+                    return
+            elif event.time_ns > self._until_ns or len(known) == _MOST_BEFORE:
+                logger.debug("the last known event is not among those that the engine tells")
                 return
+            else:
+                known.append(event)
+
+    def _put(self, event: EngineEvent) -> bool:
+        try:
+            self._events.put_nowait(event)
+        except queue.Full:
+            logger.warning("the engine's events come faster than they are recorded; the rest is asked for later")
+            return False
+        return True

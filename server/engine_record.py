@@ -7,7 +7,8 @@ from typing import Final
 
 from domain.engine_budget import EngineBudget
 from domain.engine_causes import LATE_MS, Causes
-from domain.engine_events import Cursor, EngineEvent, engine_time, observed
+from domain.engine_cursor import MOST_KNOWN, Cursor
+from domain.engine_events import EngineEvent, engine_time, observed
 from domain.engine_ports import EngineEvents, EngineLog
 from domain.errors import EngineError
 from domain.events import EngineFollowed, EngineGap, Event
@@ -46,6 +47,7 @@ class EngineRecord:
         """How far the engine's clock is ahead of ours."""
         self.seen: Cursor | None = stream.cursor
         """How far the engine's events were seen, recorded or not; None before the first record."""
+        self._known = dict.fromkeys(stream.known)
 
     def miss(self, since_ns: int | None, until_ns: int, last: EngineEvent | None) -> None:
         """Take down that events may be missing between two times; ``last`` is the engine's last event by now."""
@@ -57,18 +59,28 @@ class EngineRecord:
             engine_time=engine_time(time_ns),
             newest=newest,
         )
-        self.seen = Cursor(0, time_ns, newest)
+        self.seen = Cursor(0, time_ns, newest, until_ns)
 
     def take(self, events: list[EngineEvent]) -> None:
-        """Take in the next events; :meth:`flush` records them."""
+        """Take in the next events, leaving out those that are known; :meth:`flush` records them."""
+        floor_ns = self.seen.floor_ns if self.seen else 0
         for event in events:
-            self.seen = Cursor(0, event.time_ns, event.digest)
+            digest = event.digest
+            if digest in self._known:
+                continue
+            self._know(digest)
+            self.seen = Cursor(0, event.time_ns, digest, floor_ns)
             if not event.is_recorded:
                 self._of_no_note += 1
             elif self._budget.spend():
                 self._pending.append(event)
             else:
                 self._budget.count(event)
+
+    def _know(self, digest: str) -> None:
+        self._known[digest] = None
+        if len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
 
     def flush(self, *, closing: bool = False) -> None:
         """Record what is due, in one append; with ``closing`` also how far the events were seen.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Final, TypeVar
 
-from domain.engine_events import STREAM_PREFIX, Cursor, cursor_of
+from domain.engine_cursor import MOST_KNOWN, STREAM_PREFIX, Cursor, cursor_of, resumed
 from domain.engine_ports import EngineLog
 from domain.errors import ConcurrentAppendError, LogUnavailableError, RecordRefusedError
 from domain.events import EngineObserved, Event, NewEvent, RecordedEvent, event_of
@@ -41,7 +41,7 @@ class EngineStream:
         wait: Callable[[float], bool],
         timeout_s: float,
     ) -> None:
-        """Read how far the engine's events are recorded: ``cursor``, None if none is.
+        """Read how far the engine's events are recorded: ``cursor``, None if none is, and digests of those ``known``.
 
         Args:
             engine_id: the engine.
@@ -61,9 +61,10 @@ class EngineStream:
         self._new_id = new_id
         self._wait = wait
         self._timeout_s = timeout_s
-        last = self.patiently(lambda: self._log.last(self._name))
-        self._version = last.stream_version if last else 0
-        self.cursor: Cursor | None = cursor_of(last) if last else None
+        records = self.patiently(lambda: self._log.newest(self._name, MOST_KNOWN))
+        self._version = records[-1].stream_version if records else 0
+        self.cursor: Cursor | None
+        self.cursor, self.known = resumed(records)
 
     def write(self, events: Sequence[Event]) -> None:
         """Record events together, however long the log takes to accept them.
@@ -104,9 +105,9 @@ class EngineStream:
         try:
             return appended.result(self._timeout_s)[-1]
         except ConcurrentAppendError:
-            last = self._log.last(self._name)
-            if last and last.event_id == rows[-1].event_id:
-                return last  # an earlier try was recorded after all
+            last = self._log.newest(self._name, 1)
+            if last and last[-1].event_id == rows[-1].event_id:
+                return last[-1]  # an earlier try was recorded after all
             raise
         except (TimeoutError, CancelledError):
             appended.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from domain.engine_budget import EngineBudget
-from domain.engine_events import unseen
+from domain.engine_cursor import DISORDER_NS, unseen
 from domain.engine_ports import EngineEvents, EngineLog, EngineSign
 from domain.errors import ConcurrentAppendError, DockerMcpError
 from domain.ports import Held, NewId, SharedLocks
@@ -25,8 +25,6 @@ _LONGEST_RETRY_S: Final = 10.0
 _GIVE_UP_AFTER: Final = 4
 """Failures in a row after which another server may try: it may reach the engine."""
 _OVERLAP_NS: Final = 60 * 1_000_000_000
-_DISORDER_NS: Final = 1_000_000_000
-"""What happens at the same time may be told in either order: so long before the last event another may be missing."""
 _FIRST_LOOK_NS: Final = 24 * 3600 * 1_000_000_000
 _STOP_TIMEOUT_S: Final = 1.0
 
@@ -149,21 +147,20 @@ class EngineWatch:
             told = events.told(sign.now_ns - _FIRST_LOOK_NS, sign.now_ns)
             before = [event for event in told if event.time_ns < begin_ns]
             record.miss(None, begin_ns, before[-1] if before else None)
-            new = told[len(before) :]
+            new = [event for event in told if event.time_ns >= begin_ns]
         else:
             since = record.seen
             told = events.told(since.time_ns - _OVERLAP_NS, sign.now_ns)
             new, missing = unseen(told, since)
             if missing:
                 logger.warning("the engine no longer tells all that has happened since its events were followed last")
-                record.miss(
-                    since.time_ns - _DISORDER_NS, new[0].time_ns if new else sign.now_ns, told[-1] if told else None
-                )
+                until_ns = new[0].time_ns if new else sign.now_ns
+                record.miss(since.time_ns - DISORDER_NS, until_ns, told[-1] if told else None)
         record.take(new)
         record.flush()
         seen = record.seen
         assert seen is not None  # noqa: S101 (there is a record now)
-        return Follower(events.follow(seen.time_ns), seen.newest, max(sign.now_ns, seen.time_ns))
+        return Follower(events.follow(seen.since_ns), seen.newest, max(sign.now_ns, seen.time_ns))
 
     def _follow(self, follower: Follower, record: EngineRecord) -> None:
         while not follower.has_ended and not self._stop.is_set():

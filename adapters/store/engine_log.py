@@ -20,10 +20,9 @@ class SqlEngineLog:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def last(self, stream: str) -> RecordedEvent | None:
-        newest = select(EVENT).where(EVENT.c.stream == stream).order_by(EVENT.c.stream_version.desc()).limit(1)
-        rows = self._reader.rows(newest)
-        return RecordedEvent(**rows[0]._mapping) if rows else None
+    def newest(self, stream: str, most: int) -> list[RecordedEvent]:
+        newest = select(EVENT).where(EVENT.c.stream == stream).order_by(EVENT.c.stream_version.desc()).limit(most)
+        return [RecordedEvent(**row._mapping) for row in reversed(self._reader.rows(newest))]
 
     def works(self, since_ms: int) -> list[Work]:
         with self._reader.snapshot() as connection:

@@ -13,7 +13,7 @@ from adapters.store.session import Changes, Head
 from adapters.store.snapshot import Snapshot, last_of
 from adapters.store.sqlite import SqliteSession
 from domain.chain import seal_event
-from domain.engine_events import STREAM_PREFIX
+from domain.engine_cursor import STREAM_PREFIX
 from domain.errors import DockerMcpError, InvalidArgumentsError
 from domain.events import NewEvent, RecordedEvent
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from adapters.store.location import Location
-from domain.engine_events import carried_on
+from domain.engine_cursor import carried_on
 from domain.errors import ConfigurationError, InvalidArgumentsError
 from domain.events import LogArchived, LogContinued, LogRotated, NewEvent, RecordedEvent, SealingKeyRotated
 from domain.principal import Principal

@@ -43,9 +43,10 @@ def test_the_engine_may_go_on_with_a_command_of_unknown_outcome(store: SqlEventS
 
 
 @pytest.mark.parametrize("stream_name", ["engine/e", "engine/other"])
-def test_the_last_record_of_a_stream_is_found(store: SqlEventStore, stream_name: str) -> None:
+def test_the_last_records_of_a_stream_are_found(store: SqlEventStore, stream_name: str) -> None:
     log = SqlEngineLog(store.reader)
-    assert log.last(stream_name) is None
+    assert log.newest(stream_name, 1) == []
     marks = [EngineFollowed(engine="e", engine_time=f"{second}.000000000", newest="d") for second in range(3)]
     rows = recorded(store, [event_of(SYSTEM, mark, stream_name, new_id()) for mark in marks])
-    assert log.last(stream_name) == rows[-1]
+    assert log.newest(stream_name, 2) == list(rows[1:])
+    assert log.newest(stream_name, 9) == list(rows)

@@ -11,12 +11,23 @@ from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import Effect
 from domain.engine_budget import WINDOW_S, EngineBudget
 from domain.engine_causes import CAUSES, LATE_MS, Cause, Causes, Work
-from domain.engine_events import RECORDED, Cursor, EngineEvent, cursor_of, engine_event, engine_time, observed, unseen
-from domain.events import EngineFollowed, EngineGap, EngineObserved, Event, RecordedEvent, ServerStopped, event_of
+from domain.engine_cursor import Cursor, cursor_of, resumed, unseen
+from domain.engine_events import RECORDED, EngineEvent, engine_event, engine_time, observed
+from domain.events import (
+    EngineFollowed,
+    EngineGap,
+    EngineObserved,
+    EngineSuppressed,
+    Event,
+    RecordedEvent,
+    ServerStopped,
+    event_of,
+)
 from domain.principal import SYSTEM
 from tests.domain.strategies import ANY_TEXT, sealed
 
 NS = 1_795_676_187_227_389_211
+MS = 1_000_000
 CONTAINER = "c457dcea78bbc07f77816ebef63fd9b2892b91501ce992a75961b121c785b529"
 
 
@@ -98,7 +109,9 @@ def test_every_record_of_the_stream_says_how_far_it_goes() -> None:
         EngineGap(engine="e", until_ms=1, engine_time=time, newest="d"),
         EngineFollowed(engine="e", engine_time=time, newest="d"),
     ):
-        assert cursor_of(row(record)) == Cursor(1, NS, "d")
+        cursor = cursor_of(row(record))
+        assert cursor is not None
+        assert (cursor.version, cursor.time_ns, cursor.newest) == (1, NS, "d")
     assert cursor_of(row(ServerStopped(reason="x"))) is None
 
 
@@ -110,30 +123,78 @@ def row(event: Event) -> RecordedEvent:
 
 
 def line(*times: int) -> list[EngineEvent]:
-    return [EngineEvent("container", "start", f"c{number}", time) for number, time in enumerate(times)]
+    """Events at times in milliseconds, in the order in which the engine tells them."""
+    return [EngineEvent("container", "start", f"c{number}", time * MS) for number, time in enumerate(times)]
+
+
+def at(event: EngineEvent, floor_ms: int = 0) -> Cursor:
+    return Cursor(1, event.time_ns, event.digest, floor_ms * MS)
 
 
 def test_an_observation_goes_on_after_the_last_event_that_was_seen() -> None:
-    events = line(1, 2, 2, 3, 4)
-    assert unseen(events, Cursor(1, 2, events[2].digest)) == (events[3:], False)
-    assert unseen(events, Cursor(1, 4, events[4].digest)) == ([], False)
+    events = line(1000, 3000, 3000, 3001, 3002)
+    assert unseen(events, at(events[4], 3002)) == ([], False)
+    assert unseen(events, at(events[2], 3001)) == (events[3:], False)
+
+
+def test_what_may_have_been_told_in_another_order_is_looked_at_again() -> None:
+    events = line(1999, 2000, 3001, 3000, 3002)
+    assert unseen(events, at(events[3])) == ([events[1], events[2], events[4]], False)
+
+
+def test_what_is_accounted_for_is_not_looked_at_again() -> None:
+    events = line(2999, 3000, 3001)
+    assert unseen(events, at(events[1], 3000)) == ([events[2]], False)
 
 
 def test_an_order_that_is_not_that_of_the_times_does_not_matter() -> None:
-    events = line(5, 9, 7, 6)
-    assert unseen(events, Cursor(1, 9, events[1].digest)) == (events[2:], False)
+    events = line(5000, 9000, 7000, 6000)
+    assert unseen(events, at(events[1])) == (events[2:], False)
 
 
 def test_what_the_engine_no_longer_tells_is_a_gap() -> None:
     events = line(10, 11)
-    assert unseen(events, Cursor(1, 5, "forgotten")) == (events, True)
-    assert unseen([], Cursor(1, 5, "forgotten")) == ([], True)
+    assert unseen(events, Cursor(1, 5 * MS, "forgotten")) == (events, True)
+    assert unseen([], Cursor(1, 5 * MS, "forgotten")) == ([], True)
 
 
 def test_a_memory_that_reaches_further_back_has_no_gap() -> None:
     events = line(3, 10)
-    assert unseen(events, Cursor(1, 5, None)) == (events[1:], False)
-    assert unseen([], Cursor(1, 5, None)) == ([], False)
+    assert unseen(events, Cursor(1, 5 * MS, None, 5 * MS)) == (events[1:], False)
+    assert unseen([], Cursor(1, 5 * MS, None)) == ([], False)
+
+
+def test_a_stream_tells_what_is_known_one_by_one_and_from_when_on() -> None:
+    first, second, third = line(3000, 3002, 3001)
+    gap = EngineGap(engine="e", until_ms=2900, engine_time=engine_time(2800 * MS), newest="d")
+    counted = EngineSuppressed(
+        engine="e",
+        since_ms=1,
+        until_ms=2,
+        total=1,
+        counts=(("image", "tag", 1),),
+        engine_time=engine_time(3000 * MS),
+        newest="f",
+    )
+    mark = EngineFollowed(engine="e", engine_time=engine_time(third.time_ns), newest=third.digest)
+    of = [observed("e", event, None, None) for event in (first, second, third)]
+    assert resumed([]) == (None, [])
+    assert resumed(stream(gap, *of)) == (
+        Cursor(4, third.time_ns, third.digest, 2900 * MS),
+        ["d", first.digest, second.digest, third.digest],
+    )
+    assert resumed(stream(*of, mark)) == (
+        Cursor(4, third.time_ns, third.digest, 0),
+        [first.digest, second.digest, third.digest, third.digest],
+    ), "an event may be missing before a mark"
+    assert resumed(stream(gap, counted, of[1]))[0] == Cursor(3, second.time_ns, second.digest, 3000 * MS)
+    carried = resumed(stream(mark))[0]
+    assert carried is not None
+    assert carried.since_ns == third.time_ns, "what another log holds is not looked for in this one"
+
+
+def stream(*events: Event) -> list[RecordedEvent]:
+    return [row(event)._replace(stream_version=version) for version, event in enumerate(events, 1)]
 
 
 # --- causes ------------------------------------------------------------------------------------------------------
@@ -248,9 +309,8 @@ def test_what_is_beyond_the_budget_is_counted_by_kind_and_action() -> None:
     assert counted is not None
     assert (counted.total, counted.counts) == (3, (("container", "die", 2), ("container", "start", 1)))
     assert (counted.since_ms, counted.until_ms) == (AT, AT + 2)
-    assert cursor_of(row(counted)) == Cursor(
-        1, NS + 2_000_000, EngineEvent("container", "die", "c", NS + 2_000_000).digest
-    )
+    last = EngineEvent("container", "die", "c", NS + 2_000_000)
+    assert cursor_of(row(counted)) == Cursor(1, last.time_ns, last.digest, last.time_ns)
     assert budget.take("e") is None
 
 

@@ -11,7 +11,7 @@ import pytest
 from adapters.docker.engine import Engine
 from adapters.docker.engine_events import DockerEvents
 from domain.engine_causes import LATE_MS
-from domain.engine_events import Cursor, unseen
+from domain.engine_cursor import Cursor, unseen
 from server.engine_follower import Follower
 from tests.conftest import Serve
 from tests.real.calls import Calls, Name, eventually
@@ -73,7 +73,8 @@ async def test_events_beyond_those_that_can_wait_are_asked_for_again(engine: doc
         events.told(last.time_ns - 10**9, events.sign().now_ns), Cursor(0, last.time_ns, last.digest)
     )
     assert not missing
-    names = [each.name for each in (*taken, *rest) if each.action == "rename" and each.object_id == container_id]
+    once = {each.digest: each for each in (*taken, *rest)}.values()
+    names = [each.name for each in once if each.action == "rename" and each.object_id == container_id]
     assert names == [f"{container}-{number}" for number in range(8)]
 
 

@@ -17,9 +17,11 @@ from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
 from adapters.store.migrate import migrate
 from domain.chain import verify
-from domain.engine_events import RECORDED, STREAM_PREFIX, Cursor
+from domain.engine_cursor import STREAM_PREFIX, Cursor
+from domain.engine_events import RECORDED, engine_event
+from domain.engine_events import observed as observation
 from domain.errors import ConcurrentAppendError, LogInDoubtError
-from domain.events import EngineFollowed, EngineSuppressed, NewEvent, RecordedEvent, event_of
+from domain.events import EngineFollowed, EngineGap, EngineSuppressed, NewEvent, RecordedEvent, event_of
 from domain.principal import SYSTEM
 from server.bootstrap import Application, new_id
 from server.engine_stream import EngineStream
@@ -281,6 +283,29 @@ async def test_what_the_engine_no_longer_tells_is_recorded_as_a_gap(
         check_once(records(server))
 
 
+@pytest.mark.parametrize("recorded", [(1, 0), (1,)], ids=["both", "the later one"])
+async def test_events_told_in_another_order_than_recorded_are_neither_doubled_nor_missed(
+    serve: Serve, engine: docker.APIClient, container: str, location: Location, recorded: tuple[int, ...]
+) -> None:
+    container_id, since = engine.inspect_container(container)["Id"], time.time()
+    engine.pause(container)
+    engine.unpause(container)
+    happened = [engine_event(each) for each in told(engine, since) if each["Actor"]["ID"] == container_id]
+    assert [event.action for event in happened] == ["pause", "unpause"]
+    async with serve(location) as server:
+        engine_id = engine.info()["ID"]
+        gap = EngineGap(engine=engine_id, until_ms=int(since * 1000), engine_time=f"{int(since)}.000000000")
+        events = [gap, *(observation(engine_id, happened[number], None, None) for number in recorded)]
+        await server.journal.append(
+            [event_of(SYSTEM, event, f"{STREAM_PREFIX}{engine_id}", new_id()) for event in events]
+        )
+    async with serve(location, **ON) as server:
+        engine.rename(container, f"{container}-x")
+        await seen(server, container, "rename")
+        assert sorted(steps(server, container)) == ["pause", "rename", "unpause"]
+        check_once(records(server))
+
+
 async def test_while_the_database_is_away_events_wait(
     serve: Serve, own_postgres: PostgresServer, engine: docker.APIClient, container: str
 ) -> None:
@@ -377,7 +402,9 @@ async def test_two_observers_cannot_both_record(store: SqlEventStore) -> None:
     with pytest.raises(ConcurrentAppendError):
         streams[1].write([mark])
     assert [event.stream_version for event in store.read_stream("engine/e")] == [1, 2]
-    assert EngineStream("e", log, store.append, new_id, lambda _seconds: True, 5.0).cursor == Cursor(2, 10**9, "d")
+    assert EngineStream("e", log, store.append, new_id, lambda _seconds: True, 5.0).cursor == Cursor(
+        2, 10**9, "d", 10**9
+    )
 
 
 async def test_what_was_recorded_although_nobody_heard_so_is_not_recorded_again(store: SqlEventStore) -> None:
@@ -396,4 +423,4 @@ async def test_what_was_recorded_although_nobody_heard_so_is_not_recorded_again(
     mark = EngineFollowed(engine="e", engine_time="1.000000000", newest="d")
     stream.write([mark])
     assert [event.stream_version for event in store.read_stream("engine/e")] == [1]
-    assert stream.cursor == Cursor(1, 10**9, "d")
+    assert stream.cursor == Cursor(1, 10**9, "d", 10**9)
