@@ -61,6 +61,15 @@ def service_failure(member: Member) -> EngineError | None:
     return None
 
 
+def service_removed(service: str) -> EngineError:
+    """Return the error for a service of which no container is left that has just been made."""
+    return EngineError(
+        f"somebody removed the containers of service {service} while it came up",
+        code="service_removed",
+        hint="audit-logs and docker-mcp replay show who; deploy again",
+    )
+
+
 def _compose_error(message: str) -> EngineError:
     for pattern, code, hint in _KNOWN:
         if re.search(pattern, message):

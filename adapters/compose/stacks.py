@@ -9,6 +9,7 @@ from adapters.compose.failures import (
     failure,
     not_in_time,
     service_failure,
+    service_removed,
     told,
     unknown_service,
     with_states,
@@ -60,7 +61,7 @@ from domain.host_safety import asks
 from domain.objects import Kind, ObjectState, column_name
 from domain.stacks.model import STACK_LABEL, StackModel
 from domain.stacks.recorded import Deployed, RecordedStacks
-from domain.stacks.state import Member, changes, members_of
+from domain.stacks.state import Member, by_service, changes, members_of
 
 _POLL_S: Final = 0.1
 _RUN_S: Final = 60
@@ -226,8 +227,9 @@ class ComposeStacks:
         Compose's own waiting takes a job that has done its work for a failure, and looks twice a second only.
 
         Raises:
-            EngineError: one has failed, or they are not up in time.
+            EngineError: one has failed or somebody has removed it, or they are not up in time.
         """
+        made = by_service(after)
         while not all(member.is_up for member in after):
             if failed := next(filter(None, map(service_failure, after)), None):
                 raise with_states(failed, before, after)
@@ -235,6 +237,8 @@ class ComposeStacks:
                 raise not_in_time(before, after)
             self._wait_for_news(command.project_name, ends)
             after = self._now(command.project_name)
+            if removed := sorted(made.keys() - by_service(after).keys()):
+                raise with_states(service_removed(removed[0]), before, after)
         return after
 
     def _wait_for_news(self, project: str, ends: float) -> None:

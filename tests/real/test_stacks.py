@@ -1,5 +1,6 @@
 """Stacks: deployed, shown, brought up to date, operated and removed, by the real Compose plugin on a real engine."""
 
+import asyncio
 from typing import Any
 
 import docker
@@ -20,6 +21,7 @@ from tests.real.stack_files import (
     three_services,
     write_in,
 )
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -272,6 +274,20 @@ async def test_a_service_that_becomes_healthy_late_is_waited_for_unless_told_not
     patient = await deployed(call, name("patient"), text(late))
     assert patient["services"][0]["state"] == "running (healthy)"
     assert containers(engine, name("patient"))["web"]["State"]["Health"]["Status"] == "healthy"
+
+
+async def test_a_stack_that_somebody_removes_while_it_comes_up_is_not_told_as_deployed(
+    call: Calls, engine: docker.APIClient, image: str, name: Name
+) -> None:
+    never = one_service(image, healthcheck={"test": "exit 1", "interval": "1s", "retries": 500})
+    project = name("stack")
+    deploying = asyncio.create_task(call.answer("deploy-compose", project_name=project, compose_yaml=text(never)))
+    await until(lambda: running(engine, project) == {"web"})
+    engine.remove_container(ids(engine, project)["web"], force=True)
+    answer = await deploying
+    assert answer.error is not None
+    assert answer.error.code == "service_removed"
+    assert "web" in answer.error.message
 
 
 async def test_progress_is_told_while_a_stack_is_deployed(call: Calls, image: str, name: Name) -> None:
