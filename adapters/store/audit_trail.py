@@ -115,6 +115,8 @@ class SqlAuditTrail:
             object=last.object,
             status=last.status or "authorized",
             purpose=last.purpose,
+            correlation_id=last.correlation_id,
+            trace_id=events[0].trace_id,
             plan=hide_sealed(_plan(events)),
             events=[_told(event) for event in events],
         )

@@ -124,6 +124,8 @@ class CommandStory(Result):
     object: str | None
     status: str
     purpose: str | None = None
+    correlation_id: str | None = None
+    trace_id: str | None = None
     plan: JSON = None
     events: list[CommandEvent]
 

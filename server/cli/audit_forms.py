@@ -83,8 +83,8 @@ def json_text(tree: Mapping[str, Any]) -> str:
 
 def story_text(story: Mapping[str, Any]) -> str:
     """Return a command from its arrival to its latest event: its envelope, then each event with its data."""
-    about = ("command_id", "principal", "role", "tool", "object", "status", "purpose")
-    lines = [f"{name:<10}  {story[name]}" for name in about if name in story]
+    about = ("command_id", "principal", "role", "tool", "object", "status", "purpose", "correlation_id", "trace_id")
+    lines = [f"{name:<14}  {story[name]}" for name in about if name in story]
     for event in story["events"]:
         lines += ["", f"{event['at']}  {event['type']}  (position {event['position']})"]
         lines += [f"  {name}: {_value(value)}" for name, value in event["data"].items()]

@@ -73,10 +73,14 @@ def test_no_form_passes_on_what_steers_a_terminal(form: Form) -> None:
 async def test_the_story_of_a_command_has_every_event_and_no_secret(serve: Serve, sqlite_location: Location) -> None:
     async with serve(DOCKER_HOST="unix:///nowhere/docker.sock") as application:
         arguments = {"image": "busybox", "name": "web", "environment": {"PASSWORD": "swordfish"}}
-        made = await application.dispatcher.dispatch("create-container", arguments, caller(application))
+        made = await application.dispatcher.dispatch(
+            "create-container", arguments, caller(application, correlation_id="talk-7", trace_id="ab" * 16)
+        )
     log = log_at(sqlite_location)
     told = docker_mcp("audit", "--show", made.command_id, env=log).stdout
-    assert f"command_id  {made.command_id}" in told
+    assert f"command_id      {made.command_id}" in told
+    assert "correlation_id  talk-7" in told
+    assert f"trace_id        {'ab' * 16}" in told
     for event in ("command.received", "command.authorized", "execution.started", "command.failed"):
         assert event in told
     assert "«sealed»" in told
