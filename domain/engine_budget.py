@@ -11,26 +11,25 @@ WINDOW_S: Final = 10
 
 
 class EngineBudget:
-    """Spent by each event that is recorded; renewed by :meth:`turn`.
+    """Spent by each event that is recorded; renewed by :meth:`turn`. What is beyond it is counted.
 
-    Once it is spent, every further event is counted until then, so that what is counted lies between the recorded
-    ones and the count's own record.
+    One object has half of it at most: a container that makes noise does not hide what happens to the others.
     """
 
     def __init__(self, per_second: int) -> None:
         self._most = per_second * WINDOW_S
-        self._spent = 0
+        self._spent: Counter[str] = Counter()
         self._since_s = float("-inf")
         self._counts: Counter[tuple[str, str]] = Counter()
         self._since_ms = 0
         self._until_ms = 0
         self._newest: EngineEvent | None = None
 
-    def spend(self) -> bool:
-        """Take one event from the budget; return False if nothing was left."""
-        if self._spent >= self._most:
+    def spend(self, object_id: str) -> bool:
+        """Take one event of an object from the budget; return False if nothing was left for it."""
+        if self._spent.total() >= self._most or self._spent[object_id] >= self._most // 2:
             return False
-        self._spent += 1
+        self._spent[object_id] += 1
         return True
 
     def count(self, event: EngineEvent) -> None:
@@ -47,7 +46,8 @@ class EngineBudget:
 
     def turn(self, now_s: float) -> None:
         """Renew the budget. What was counted has to be :meth:`take`-n before."""
-        self._since_s, self._spent = now_s, 0
+        self._since_s = now_s
+        self._spent.clear()
 
     def take(self, engine: str) -> EngineSuppressed | None:
         """Return what was counted since the last time, None if nothing was."""

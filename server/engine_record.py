@@ -72,7 +72,7 @@ class EngineRecord:
             self.seen = Cursor(0, event.time_ns, digest, floor_ns)
             if not event.is_recorded:
                 self._of_no_note += 1
-            elif self._budget.spend():
+            elif self._budget.spend(event.object_id):
                 self._pending.append(event)
             else:
                 self._budget.count(event)
@@ -93,7 +93,8 @@ class EngineRecord:
         is_over = self._budget.is_over(now_s)
         due: list[Event] = [self._gap] if self._gap else []
         due += self._observed()
-        if (is_over or closing or self._gap) and (suppressed := self._budget.take(self._stream.engine_id)):
+        # Each append accounts for all that happened before it: whoever goes on after a crash looks no further back.
+        if (is_over or closing or due) and (suppressed := self._budget.take(self._stream.engine_id)):
             due.append(suppressed)
         if is_over:
             self._budget.turn(now_s)

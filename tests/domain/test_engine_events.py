@@ -301,7 +301,7 @@ def test_who_killed_a_container_is_the_cause_of_its_death() -> None:
 def test_what_is_beyond_the_budget_is_counted_by_kind_and_action() -> None:
     budget = EngineBudget(1)
     budget.turn(0)
-    admitted = [budget.spend() for _ in range(WINDOW_S + 2)]
+    admitted = [budget.spend(f"c{number}") for number in range(WINDOW_S + 2)]
     assert admitted == [True] * WINDOW_S + [False] * 2
     for number, action in enumerate(("die", "start", "die")):
         budget.count(EngineEvent("container", action, "c", NS + number * 1_000_000))
@@ -319,7 +319,15 @@ def test_a_budget_is_renewed_after_its_time() -> None:
     budget.turn(100)
     assert not budget.is_over(100 + WINDOW_S - 0.1)
     assert budget.is_over(100 + WINDOW_S)
-    while budget.spend():
-        pass
+    for number in range(WINDOW_S):
+        assert budget.spend(f"c{number}")
+    assert not budget.spend("c")
     budget.turn(100 + WINDOW_S)
-    assert budget.spend()
+    assert budget.spend("c")
+
+
+def test_one_object_has_half_of_the_budget() -> None:
+    budget = EngineBudget(1)
+    budget.turn(0)
+    assert [budget.spend("noisy") for _ in range(WINDOW_S)] == [True] * 5 + [False] * 5
+    assert budget.spend("quiet")
