@@ -433,7 +433,8 @@ class LogRotated(Event):
 class LogContinued(Event):
     """The first record of a log that continues another: that one's identity, last position and last hash.
 
-    ``metrics`` holds the metric series as of then, so that counters go on; None if there are none.
+    ``metrics`` holds the metric series as of then, so that counters go on, and ``world`` what objects there were
+    (:meth:`domain.replay.world.World.carried`), so that a replay goes on; None if there are none.
     """
 
     type = "log.continued"
@@ -444,6 +445,7 @@ class LogContinued(Event):
     file_name: str
     file_sha256: str
     metrics: dict[str, JSON] | None = None
+    world: dict[str, JSON] | None = None
 
 
 class EngineObserved(Event):

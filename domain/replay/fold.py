@@ -1,6 +1,7 @@
 """The world as a fold of events: what outcomes of commands record, and what the engine told by itself."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from domain.catalogue import CATALOGUE
@@ -13,6 +14,7 @@ from domain.events import (
     CommandUnknown,
     EngineObserved,
     ExecutionStarted,
+    LogContinued,
 )
 from domain.lifecycle import FINAL
 from domain.objects import Kind
@@ -34,6 +36,7 @@ FOLDED_TYPES: Final = (
     "command.expired",
     "command.cancelled",
     EngineObserved.type,
+    LogContinued.type,
 )
 """The event types that change a world; a fold may be given others, it goes on past them."""
 
@@ -61,6 +64,8 @@ def fold(world: World, event: WorldEvent) -> Sequence[Transition]:
     world.position, world.at_ms = event.position, event.occurred_at_ms
     if event.type == EngineObserved.type:
         return fold_engine_event(world, event.position, event.occurred_at_ms, tree_of(event))
+    if event.type == LogContinued.type:
+        _go_on(world, event)
     if event.tool is None or event.tool in _READS:
         return ()
     if event.type == CommandReceived.type:
@@ -75,6 +80,13 @@ def fold(world: World, event: WorldEvent) -> Sequence[Transition]:
     elif event.status:
         begun.status = event.status
     return transitions
+
+
+def _go_on(world: World, event: WorldEvent) -> None:
+    carried = tree_of(event).get("world")
+    if isinstance(carried, dict):
+        with suppress(ValueError):  # a fold goes on past what it cannot read; `docker-mcp verify` tells
+            world.go_on(carried, event.position)
 
 
 def _begin(world: World, event: WorldEvent, tool: str) -> None:

@@ -12,7 +12,7 @@ import orjson
 from domain.canonical import JSON
 from domain.objects import Kind
 
-FORM: Final = 1
+FORM: Final = 2
 """The form of a snapshot. Whoever changes what is folded raises it: snapshots of another form are not used."""
 
 MOST_OBJECTS: Final = 10_000
@@ -146,6 +146,22 @@ class World:
             "begun": list(self.begun.values()),
         }
         return orjson.dumps(tree, option=orjson.OPT_SORT_KEYS).decode()
+
+    def carried(self) -> dict[str, JSON]:
+        """Return what there is, and what is gone, as the first record of the next log holds it."""
+        tree: dict[str, JSON] = orjson.loads(self.snapshot())
+        return {name: tree[name] for name in ("objects", "gone", "dropped")}
+
+    def go_on(self, carried: Mapping[str, Any], position: int) -> None:
+        """Take over what :meth:`carried` returned; positions of another log mean nothing here, so all are this one.
+
+        Raises:
+            ValueError: it is no such tree.
+        """
+        before = restored_world(orjson.dumps({**carried, "begun": [], "position": 0, "at_ms": 0}).decode())
+        for known in (*before.objects.values(), *before.gone.values()):
+            known.changed.position = position
+        self.objects, self.gone, self.dropped = before.objects, before.gone, before.dropped
 
 
 def restored_world(text: str) -> World:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from adapters.store.location import Location
+from domain.canonical import JSON
 from domain.engine_cursor import carried_on
 from domain.errors import ConfigurationError, InvalidArgumentsError
 from domain.events import LogArchived, LogContinued, LogRotated, NewEvent, RecordedEvent, SealingKeyRotated
@@ -51,12 +52,13 @@ def rotate_log(
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """The closed log: its identity, its last record, the archive of all of it, and how far engines were followed."""
+    """The closed log: its identity, its last record, the archive of all of it, and what the next one takes over."""
 
     log: str
     head: RecordedEvent
     archived: LogArchived
     engines: list[RecordedEvent]
+    world: dict[str, JSON]
 
 
 def _new_place(settings: Settings, location: Location) -> Location:
@@ -78,6 +80,7 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
     from adapters.store.rotation import LogInUseError, check_settled, check_unused, last_of_engines
     from adapters.store.snapshot import hash_at, newest, open_snapshot
     from adapters.store.verification import verify_log
+    from adapters.store.world_log import WorldLog
     from server.bootstrap import new_id, now_ms
     from server.keys import signing_key_of
 
@@ -95,6 +98,8 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
             check_settled(snapshot)
             log = hash_at(snapshot, 1)
             engines = last_of_engines(snapshot)
+            world_log = WorldLog(snapshot)
+            world = world_log.at(world_log.head(), Progress("world")).carried()
         if log is None:
             raise NotIntactError("the log is empty", hint="there is nothing to rotate")
         [last] = store.append([own_event(LogRotated(file_name=file.name), STREAM, principal)]).result(timeout_s)
@@ -106,7 +111,7 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
                 raise LogInUseError
     finally:
         store.close()
-    return _Old(log, last, archived, engines)
+    return _Old(log, last, archived, engines, world)
 
 
 def _begin_new(settings: Settings, location: Location, new: Location, old: _Old, principal: Principal) -> None:
@@ -124,6 +129,7 @@ def _begin_new(settings: Settings, location: Location, new: Location, old: _Old,
         file_name=old.archived.file_name,
         file_sha256=old.archived.file_sha256,
         metrics=carried(MetricSeriesStore(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S).catch_up().series.values),
+        world=old.world,
     )
     events: list[NewEvent] = [own_event(continued, STREAM, principal)]
     if key_id := newest_key_id(location):

@@ -234,6 +234,45 @@ def test_open_commands_and_tampering_stop_a_rotation(location: Location, tmp_pat
     assert not (tmp_path / "old.gz").exists()
 
 
+def world(env: Variables) -> list[dict[str, Any]]:
+    done = docker_mcp("replay", "--format", "json", env=env)
+    assert done.returncode == 0, done.stderr
+    state: list[dict[str, Any]] = json.loads(done.stdout)["state"]
+    return state
+
+
+def test_a_replay_of_the_new_log_begins_with_the_objects_of_the_old_one(
+    location: Location, new_location: Location, tmp_path: Path
+) -> None:
+    happen(location, ("container", "start", "web"), ("network", "create", "front"), ("container", "die", "db"))
+    before = world(variables(location))
+    assert sorted(each["name"] for each in before) == ["db", "front", "web"]
+
+    env = rotated(location, new_location, tmp_path / "old.gz")
+
+    assert world(env) == [{**each, "position": 1} if "position" in each else each for each in before]
+    happen(new_location, ("container", "destroy", "db"))
+    assert sorted(each["name"] for each in world(env)) == ["front", "web"]
+
+
+def happen(location: Location, *told: tuple[str, str, str]) -> None:
+    """Record what an engine tells: kind, action and name."""
+    store = SqlEventStore(location, now_ms, new_id())
+    for kind, action, name in told:
+        happened = EngineObserved(
+            engine="e",
+            kind=kind,
+            action=action,
+            object_id=f"id-of-{name}",
+            name=name,
+            occurred_at_ms=1,
+            engine_time="1795676187.227389211",
+            external=True,
+        )
+        store.append([event_of(SYSTEM, happened, "engine/e", new_id())]).result(30)
+    store.close()
+
+
 def test_a_new_log_goes_on_following_engines_where_the_old_one_stopped(
     location: Location, new_location: Location, tmp_path: Path
 ) -> None:

@@ -253,6 +253,7 @@ EVENTS: Final[dict[str, st.SearchStrategy[Event]]] = {
         file_name=TEXT,
         file_sha256=TEXT,
         metrics=_maybe(st.dictionaries(KEYS, TREES, max_size=3)),
+        world=_maybe(st.dictionaries(st.sampled_from(["objects", "gone", "dropped"]), TREES, max_size=3)),
     ),
     "engine.observed": st.builds(
         EngineObserved,
