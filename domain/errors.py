@@ -214,6 +214,13 @@ class TakenOverError(DockerMcpError):
     applied = "unknown"
 
 
+class TurnLostError(DockerMcpError):
+    """Another server may be at work on the same object, so this one has asked nothing of the engine."""
+
+    code = "turn_lost"
+    hint = "call again: nothing was done"
+
+
 class IllegalTransitionError(DockerMcpError):
     """The event cannot follow the ones recorded for this command."""
 

@@ -69,11 +69,23 @@ Held = Callable[[], None]
 """Frees what is held."""
 
 
+class HeldLocks(Protocol):
+    """Locks that this process has taken."""
+
+    def __call__(self) -> None:
+        """Free them."""
+        ...
+
+    def check(self) -> None:
+        """Raise ``TurnLostError`` if another process may have taken one of them since, for a connection broke."""
+        ...
+
+
 class SharedLocks(Protocol):
     """Locks on objects that all processes of a log share. A process that dies holds none any more."""
 
-    def try_hold(self, keys: Sequence[str]) -> Held | None:
-        """Take the locks of all ``keys`` or none; return what frees them, None if another process has one of them.
+    def try_hold(self, keys: Sequence[str]) -> HeldLocks | None:
+        """Take the locks of all ``keys`` or none; return None if another process has one of them.
 
         Raises:
             LogUnavailableError: if they cannot be had now.

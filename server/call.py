@@ -69,7 +69,8 @@ class Job:
     ``recorded`` is its stream as far as the log holds it, None while the log holds nothing of it. ``judge`` is there
     when the policy has to see the objects first. ``approved_for`` holds the objects that somebody has approved the
     command for, None if nobody had to. ``deadline`` (``time.monotonic()``) and ``check_fence`` are set with the record
-    of its start: later than the one, or once the other raises, nothing more is sent to the engine.
+    of its start: later than the one, or once the other raises, nothing more is sent to the engine. ``check_turn``
+    raises if the objects may be another's: then nothing is sent at all.
     """
 
     tool: AnyTool
@@ -86,6 +87,7 @@ class Job:
     decided: Sequence[NewEvent] = ()
     deadline: float = 0.0
     check_fence: Held = lambda: None
+    check_turn: Held = lambda: None
     cancel_requested: bool = False
 
     @property

@@ -118,6 +118,8 @@ class EffectRunner:
 
         def before_change() -> None:
             job.check_fence()
+            if not happened.change_asked:
+                job.check_turn()
             if time.monotonic() > job.deadline:
                 raise EngineError(f"given up after {job.tool.limit_s} s", code="timed_out")
             happened.change_asked = True

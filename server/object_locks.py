@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from domain.errors import ObjectBusyError
-from domain.ports import Held, SharedLocks
+from domain.ports import HeldLocks, SharedLocks
 from server.workers import KeyedLocks, Workers
 
 _FIRST_PAUSE_S: Final = 0.005
@@ -20,6 +20,10 @@ BeforeWaiting = Callable[[], Awaitable[None]]
 
 async def _say_nothing() -> None:
     """Wait without telling anybody."""
+
+
+def _nothing_to_lose() -> None:
+    """Pass: no lock is held."""
 
 
 class ObjectLocks:
@@ -59,8 +63,11 @@ class ObjectLocks:
     @asynccontextmanager
     async def hold(
         self, keys: set[str], makers: frozenset[str] = frozenset(), before_waiting: BeforeWaiting = _say_nothing
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Callable[[], None]]:
         """Hold the locks of all ``keys``; ``makers`` are the commands that made the objects, as their labels say.
+
+        Yields what raises ``TurnLostError`` if the locks may be another's meanwhile. Whoever takes them then sees
+        what is recorded of this command and waits: so it is asked after that, once, before the first effect.
 
         Raises:
             LogUnavailableError: the locks cannot be had; nothing was done.
@@ -70,15 +77,15 @@ class ObjectLocks:
             await before_waiting()
         async with self._own.hold(keys):
             if not keys:
-                yield
+                yield _nothing_to_lose
                 return
-            release = await self._take(sorted(keys), before_waiting)
+            held = await self._take(sorted(keys), before_waiting)
             try:
                 await self._settled(keys, set(makers), before_waiting)
-                yield
+                yield held.check
             finally:
                 self.turns += 1
-                await asyncio.shield(self._workers.run(release))
+                await asyncio.shield(self._workers.run(held))
 
     async def _settled(self, keys: set[str], makers: set[str], before_waiting: BeforeWaiting) -> None:
         try:
@@ -87,7 +94,7 @@ class ObjectLocks:
         except TimeoutError as error:
             raise ObjectBusyError from error
 
-    async def _take(self, keys: list[str], before_waiting: BeforeWaiting) -> Held:
+    async def _take(self, keys: list[str], before_waiting: BeforeWaiting) -> HeldLocks:
         pause, ends, waited = _FIRST_PAUSE_S, time.monotonic() + self._limit_s, 0
         while (held := await self._workers.run(lambda: self.shared.try_hold(keys))) is None:
             if time.monotonic() > ends:

@@ -200,7 +200,7 @@ class Projector:
             _say_that_it_waits(job)
 
         try:
-            async with self._locks.hold(keys, before_waiting=before_waiting):
+            async with self._locks.hold(keys, before_waiting=before_waiting) as job.check_turn:
                 if job.cancel_requested:
                     return await self._cancel(job, events, data_key, CancelledCallError())
                 events = [*events, job.stream.add(await self._started(job, ()))]
@@ -244,7 +244,7 @@ class Projector:
             _say_that_it_waits(job)
 
         keys = self._keys(job, pinned)
-        async with self._locks.hold(keys, _makers(pinned), before_waiting):
+        async with self._locks.hold(keys, _makers(pinned), before_waiting) as job.check_turn:
             if job.cancel_requested:
                 return await self._cancel(job, (), None, CancelledCallError())
             unseen: DockerMcpError | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.store.location import Location
 from domain.errors import LogUnavailableError
-from domain.ports import Held, SharedLocks
+from domain.ports import HeldLocks, SharedLocks
 
 
 def shared_locks_of(location: Location, timeout_s: float) -> SharedLocks:
@@ -27,7 +27,7 @@ class FileLocks:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def try_hold(self, keys: Sequence[str]) -> Held | None:
+    def try_hold(self, keys: Sequence[str]) -> HeldLocks | None:
         try:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -41,10 +41,21 @@ class FileLocks:
         except OSError as error:
             os.close(descriptor)
             raise LogUnavailableError(f"the lock file cannot be used: {self._file}: {error.strerror}") from error
-        return lambda: os.close(descriptor)
+        return _HeldFile(descriptor)
 
     def close(self) -> None:
         """Nothing is kept open between commands."""
+
+
+class _HeldFile:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self) -> None:
+        os.close(self._descriptor)
+
+    def check(self) -> None:
+        """Pass: nobody takes a lock from an open file."""
 
 
 def number_of(key: str, bits: int) -> int:

@@ -9,8 +9,8 @@ import psycopg
 
 from adapters.store.object_locks import number_of
 from adapters.store.postgres import connect
-from domain.errors import LogUnavailableError
-from domain.ports import Held
+from domain.errors import LogUnavailableError, TurnLostError
+from domain.ports import HeldLocks
 
 _CLASS: Final = 0x646D63
 """The first key of our advisory locks on objects; those of processes have one key only, a space of its own."""
@@ -25,7 +25,7 @@ class PostgresLocks:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._lock = threading.Lock()
 
-    def try_hold(self, keys: Sequence[str]) -> Held | None:
+    def try_hold(self, keys: Sequence[str]) -> HeldLocks | None:
         numbers = [number_of(key, 31) for key in keys]
         with self._lock:
             try:
@@ -34,7 +34,7 @@ class PostgresLocks:
             except LogUnavailableError:  # it may have broken while nobody used it
                 connection = self._connected()
                 taken = self._take(connection, numbers)
-        return (lambda: self._release(connection, numbers)) if taken else None
+        return _Held(self, connection, numbers) if taken else None
 
     def close(self) -> None:
         """Free every lock."""
@@ -62,14 +62,45 @@ class PostgresLocks:
             raise LogUnavailableError("the database did not answer for a lock") from error
         return bool(row and row[0])
 
-    def _release(self, connection: "psycopg.Connection[tuple[Any, ...]]", numbers: Sequence[int]) -> None:
+    def release(self, connection: "psycopg.Connection[tuple[Any, ...]]", numbers: Sequence[int]) -> None:
+        """Free locks that were taken on a connection."""
         with self._lock, suppress(LogUnavailableError):  # with the connection the locks are gone as well
             if connection is self._connection:
                 for number in numbers:
                     self._ask(connection, "pg_advisory_unlock", number)
+
+    def check(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        """Ask whether a connection stands, and with it the locks that were taken on it.
+
+        Raises:
+            TurnLostError: if it does not.
+        """
+        with self._lock:
+            try:
+                if connection is self._connection:
+                    connection.execute("SELECT 1")
+                    return
+            except psycopg.Error:
+                self._drop()
+        raise TurnLostError
 
     def _drop(self) -> None:
         if self._connection is not None:
             with suppress(psycopg.Error):
                 self._connection.close()
         self._connection = None
+
+
+class _Held:
+    def __init__(
+        self, locks: PostgresLocks, connection: "psycopg.Connection[tuple[Any, ...]]", numbers: Sequence[int]
+    ) -> None:
+        self._locks = locks
+        self._connection = connection
+        self._numbers = numbers
+
+    def __call__(self) -> None:
+        self._locks.release(self._connection, self._numbers)
+
+    def check(self) -> None:
+        self._locks.check(self._connection)

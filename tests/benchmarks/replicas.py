@@ -12,7 +12,7 @@ from adapters.store.location import Location
 from domain.catalogue import recognise
 from domain.catalogue.tool import Catalogue, Command, Effect, Result, Run, Target, Tool
 from domain.objects import Kind
-from domain.ports import Held
+from domain.ports import HeldLocks
 from server.bootstrap import Application
 from tests.benchmarks.measure import Row
 from tests.benchmarks.recording import two_bare_commits
@@ -88,8 +88,12 @@ async def turns(location: Location, rounds: int) -> Row:
 class NoLocks:
     """As if no other process were there. Satisfies ``domain.ports.SharedLocks``."""
 
-    def try_hold(self, _keys: Sequence[str]) -> Held | None:
-        return lambda: None
+    def try_hold(self, _keys: Sequence[str]) -> HeldLocks:
+        return self
+
+    def __call__(self) -> None: ...
+
+    def check(self) -> None: ...
 
     def close(self) -> None: ...
 

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import docker
+import psycopg
 import pytest
 
 from adapters.store.location import Location
@@ -12,6 +14,11 @@ from domain.principal import Principal
 from tests.conftest import Serve, caller, write_rules
 from tests.engine_proxy import EngineProxy, Fault
 from tests.waiting import until
+
+LOSE_LOCKS_ON_OBJECTS = b"""
+SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
 
@@ -157,3 +164,36 @@ async def test_a_command_whose_turn_comes_when_the_engine_is_gone_fails_on_recor
     assert answer.error is not None
     assert answer.error.code == "engine_unreachable"
     assert (events[-1].type, events[-1].payload()["applied"]) == ("command.failed", "none")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("tool", ["stop-container", "create-container"])
+async def test_a_turn_that_is_lost_before_its_start_is_recorded_has_no_effect(
+    serve: Serve, postgres_location: Location, container: str, image: str, name: Callable[[str], str], tool: str
+) -> None:
+    """Whoever takes the lock in that moment sees no command at work; both would go on."""
+    created = name("created")
+    arguments = {"container_name": container} if tool == "stop-container" else {"image": image, "name": created}
+    async with serve(postgres_location, MCP_AUTH_SECRET="0" * 32) as server:
+        wait_for_unsettled = server.locks._wait_for_unsettled
+
+        async def lose(*args: Any) -> None:
+            await wait_for_unsettled(*args)
+            with psycopg.connect(postgres_location.url, autocommit=True) as other:
+                assert (True,) in other.execute(LOSE_LOCKS_ON_OBJECTS).fetchall()
+
+        server.locks._wait_for_unsettled = lose
+        answer = await server.dispatcher.dispatch(tool, arguments, caller(server))
+        assert answer.error is not None
+        assert (answer.error.code, answer.error.applied) == ("turn_lost", "none")
+        outcome = server.store.read_stream(answer.command_id)[-1]
+        assert (outcome.type, outcome.payload()["applied"]) == ("command.failed", "none")
+        server.locks._wait_for_unsettled = wait_for_unsettled
+        again = await server.dispatcher.dispatch("inspect-container", {"container_name": container}, caller(server))
+        assert again.content()["state"] == "running"
+        found = await server.dispatcher.dispatch("list-containers", {"all": True}, caller(server))
+        assert created not in {each["name"] for each in found.content()["containers"]}
+        now = await server.dispatcher.dispatch(
+            "stop-container", {"container_name": container, "timeout": 0}, caller(server)
+        )
+        assert now.error is None

@@ -101,10 +101,14 @@ def _keys(told: Mapping[str, Story]) -> Iterator[str]:
 
 
 def _overlaps(told: Mapping[str, Story]) -> Iterator[str]:
-    """No two commands run on the same object at the same time."""
+    """No two commands run on the same object at the same time.
+
+    The start of one whose process has lost its locks, or died, may be committed a moment after the next has taken them:
+    it asks nothing of the engine any more.
+    """
     by_object: dict[str, list[Story]] = defaultdict(list)
     for story in told.values():
-        for name in story.objects:
+        for name in () if story.came_too_late else story.objects:
             by_object[name].append(story)
     for name, found in by_object.items():
         found.sort(key=lambda story: story.started.position if story.started else 0)

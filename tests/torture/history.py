@@ -76,6 +76,11 @@ class Story:
             return False
         return not (self.status == Status.FAILED and self.outcome["applied"] == "none")
 
+    @property
+    def came_too_late(self) -> bool:
+        """Whether nothing followed its start: its process had died, or had lost its locks."""
+        return (self.reconciled or self.outcome.get("code") == "turn_lost") and not self.may_have_applied
+
     @cached_property
     def objects(self) -> set[str]:
         """What a command that changes something has to be alone with while it runs."""

@@ -94,8 +94,8 @@ def succeeded() -> Event:
     return CommandSucceeded(summary="s", touched=(ObjectRef(kind=Kind.CONTAINER, id=WEB, name="web"),))
 
 
-def failed() -> Event:
-    return CommandFailed(summary="s", code="interrupted", message="m", retryable=True, applied="none")
+def failed(**more: bool) -> Event:
+    return CommandFailed(summary="s", code="interrupted", message="m", retryable=True, applied="none", **more)
 
 
 @pytest.fixture
@@ -137,6 +137,16 @@ def test_commands_on_one_object_at_the_same_time_are_found(scene: Scene) -> None
     for call in scene.calls:
         call.error = "interrupted"
     assert scene.found() == [f"overlap on container/{WEB}"]
+
+
+def test_a_start_that_nothing_followed_overlaps_with_nothing(scene: Scene) -> None:
+    one = scene.begin("restart-container", (state(running=True),), **RESTART)
+    other = scene.begin("stop-container", (state(running=False),), **RESTART)
+    scene.end(other, failed())
+    scene.end(one, failed(reconciled=True))
+    for call in scene.calls:
+        call.error = "interrupted"
+    assert scene.found() == []
 
 
 def test_a_command_without_an_outcome_is_found(scene: Scene) -> None:
