@@ -94,8 +94,10 @@ def succeeded() -> Event:
     return CommandSucceeded(summary="s", touched=(ObjectRef(kind=Kind.CONTAINER, id=WEB, name="web"),))
 
 
-def failed(**more: bool) -> Event:
-    return CommandFailed(summary="s", code="interrupted", message="m", retryable=True, applied="none", **more)
+def failed(*, reconciled: bool = False) -> Event:
+    return CommandFailed(
+        summary="s", code="interrupted", message="m", retryable=True, applied="none", reconciled=reconciled
+    )
 
 
 @pytest.fixture
