@@ -26,6 +26,7 @@ NO_JSON = {
     "metrics": "has the form that Prometheus reads",
     "monitoring up": "tells a person where to look",
     "monitoring down": "has no answer but its exit code",
+    "start docker-mcp": "is `http`",
     "start monitoring": "is `monitoring up`",
     "user remove": "has no answer but its exit code",
     "forget": "asks a person",
