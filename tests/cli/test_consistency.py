@@ -1,18 +1,17 @@
 """The command line as a whole: every command explains itself, and answers programs as well as people."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 from typer.testing import CliRunner
 
 from adapters.store.location import Location
 from adapters.store.schema import REVISION
 from server.cli.exit import Exit
 from server.cli.main import app
+from server.cli.reference import commands
 from tests.cli.command import log_at
 from tests.conftest import SEALING_KEY
 
@@ -36,19 +35,10 @@ NO_JSON = {
 """Commands without ``--json``, and why."""
 
 
-def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every command that does something, by its words."""
-    below = getattr(command, "commands", {})
-    if not below or (name and command.invoke_without_command):
-        yield name, command
-    for word, each in below.items():
-        yield from commands(each, f"{name} {word}".strip())
-
-
 _WORDS = {"jsonl", "succeeded", "host:port", "html"}
 """What an explanation may begin with although it is written small: a value."""
 
-COMMANDS = dict(commands(typer.main.get_command(app)))
+COMMANDS = commands()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
