@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from adapters.store.location import Location
 from adapters.store.schema import REVISION
-from server.cli.exit import Exit
 from server.cli.main import app
 from server.cli.reference import commands
 from tests.cli.command import log_at
@@ -54,12 +53,6 @@ def test_every_command_and_each_of_its_options_is_explained_in_sentences(name: s
 def test_every_command_with_an_answer_gives_it_as_json_too(name: str) -> None:
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
     assert ("--json" in options) != (name in NO_JSON)
-
-
-def test_every_exit_code_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
-    for code in Exit:
-        assert f"| {code.value} | " in text
 
 
 def test_answers_for_programs(sqlite_location: Location, tmp_path: Path) -> None:

@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 
+from adapters.docker.engine import Engine
 from adapters.store.location import Location
 from domain.access.auth_file import read_auth_file
 from domain.catalogue import CATALOGUE
+from domain.catalogue.tool import Catalogue
 from server.bootstrap import new_id
 from tests.conftest import Serve, free_port
 from tests.contract.rows import execute
@@ -147,3 +151,15 @@ def promtool(what: str, option: str, file: Path, text: str) -> None:
     file.write_text(text)
     done = subprocess.run(["promtool", "check", what, option, file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.engine
+async def test_the_tool_that_a_page_adds_is_a_tool_like_any_other(serve: Serve, container: str) -> None:
+    added: dict[str, Any] = {"__name__": "added"}
+    for block in of("python"):
+        exec(compile(block.text, block.where, "exec"), added)
+    with closing(Engine(os.environ, 60, 2)) as engine:
+        ports = {added["Tops"]: added["DockerTops"](engine)}
+        async with serve(catalogue=Catalogue([*CATALOGUE, added["TOOL"]]), more_ports=ports) as application:
+            found = await Calls(application)("container-top", container_name=container)
+    assert any("sleep" in cell for process in found["processes"] for cell in process)

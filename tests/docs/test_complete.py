@@ -13,6 +13,7 @@ from domain.projections.metrics import FOLDED, LIVE
 from server.cli.exit import Exit
 from server.cli.reference import commands, commands_page
 from server.settings import Settings
+from server.version import VERSION
 from tests.docs.pages import PAGES, ROOT, SHELL, blocks, page
 
 NAMES: Final = [str(path.relative_to(ROOT)) for path in PAGES if path.name != "CHANGELOG.md"]
@@ -74,6 +75,13 @@ def test_every_declared_tool_prompt_and_event_is_explained_and_no_other_is() -> 
 def test_every_exit_code_is_explained_and_no_other_is() -> None:
     part = page("docs/configuration.md").partition("## Exit codes")[2]
     assert re.findall(r"^\| (\d+) \|", part, re.M) == [str(code.value) for code in Exit]
+
+
+def test_the_image_has_everywhere_the_version_of_the_package() -> None:
+    named = {
+        found for name in [*NAMES, "deploy/compose.yaml"] for found in re.findall(r"ledger:(\d[\w.]*)", page(name))
+    }
+    assert named == {VERSION}
 
 
 # --- the command line ---------------------------------------------------------------------------------------------
