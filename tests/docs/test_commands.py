@@ -22,7 +22,7 @@ from server.bootstrap import new_id
 from tests.conftest import Serve, free_port
 from tests.contract.rows import execute
 from tests.docs.pages import ROOT, SHELL, Block, blocks
-from tests.docs.shell import Shell
+from tests.docs.shell import LIMIT_S, Shell
 from tests.real.calls import SLEEP, Calls
 
 pytestmark = pytest.mark.anyio
@@ -82,6 +82,7 @@ async def story(serve: Serve, name: Names, image: str) -> AsyncIterator[tuple[Sh
 
 @pytest.mark.engine
 @pytest.mark.postgres
+@pytest.mark.timeout(LIMIT_S + 100)
 @pytest.mark.parametrize("page_name", SESSIONS)
 async def test_the_commands_of_a_page_can_be_carried_out_one_after_the_other(
     page_name: str, story: tuple[Shell, str], name: Names, postgres_location: Location
@@ -94,6 +95,7 @@ async def test_the_commands_of_a_page_can_be_carried_out_one_after_the_other(
         r"\bweb\b": name("web"),
         r"\bCOMMAND_ID\b": command_id,
         r"postgresql://docker_mcp@db\.example/docker_mcp": postgres_location.url,
+        r"(metrics --serve) +#": rf"\1 127.0.0.1:{free_port()} #",
         r"/(backup|elsewhere|tmp/trial)/": rf"{shell.home}/\1/",
         r"\bledger-\d{8}T\d{6}Z\.db": "$(basename ledger-*Z.db)",
     }
