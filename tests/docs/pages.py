@@ -19,8 +19,8 @@ PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "d
 _BLOCK: Final = re.compile(
     r"^(?:<!-- (?P<note>(?:(?!-->).)+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S
 )
-SHELL: Final = frozenset({"bash", "console"})
-"""Languages of blocks that hold commands."""
+SHELL: Final = "bash"
+"""The language of blocks that hold commands."""
 
 _NOT_RUN: Final = "not run:"
 

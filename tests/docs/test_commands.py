@@ -28,11 +28,11 @@ from tests.real.calls import SLEEP, Calls
 pytestmark = pytest.mark.anyio
 
 CHECKED: Final = {"sql", "json", "yaml", "promql", "python"}
-SHOWN: Final = {"", "text", "mermaid"}
+SHOWN: Final = {"", "text"}
 """Blocks that are looked at only: diagrams and output."""
 
 BLOCKS: Final = list(blocks())
-SESSIONS: Final = sorted({block.page for block in BLOCKS if block.language in SHELL and not block.reason})
+SESSIONS: Final = sorted({block.page for block in BLOCKS if block.language == SHELL and not block.reason})
 STATE: Final = ".local/state/docker-mcp"
 
 Names = Callable[[str], str]
@@ -49,13 +49,13 @@ def named(found: Iterable[Block]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(**named(BLOCKS))
 def test_each_block_is_of_a_kind_that_is_run_or_checked_or_only_shown(block: Block) -> None:
-    assert block.language in SHELL | CHECKED | SHOWN
+    assert block.language in {SHELL} | CHECKED | SHOWN
     if block.note.startswith("not run"):
         assert len(block.reason.split()) > 2, "say why"
-        assert block.language in SHELL | CHECKED, "only what could be run needs a reason"
+        assert block.language not in SHOWN, "only what could be run needs a reason"
 
 
-@pytest.mark.parametrize(**named(block for block in BLOCKS if block.language in SHELL))
+@pytest.mark.parametrize(**named(block for block in BLOCKS if block.language == SHELL))
 def test_each_target_of_make_that_is_named_exists(block: Block) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"^make ([a-z]+)", block.text, re.M)) <= targets
@@ -88,7 +88,7 @@ async def test_the_commands_of_a_page_can_be_carried_out_one_after_the_other(
     page_name: str, story: tuple[Shell, str], name: Names, postgres_location: Location
 ) -> None:
     shell, command_id = story
-    script = "\n".join(commands(block) for block in of(*SHELL) if block.page == page_name)
+    script = "\n".join(f": {block.where}\n{block.text}" for block in of(SHELL) if block.page == page_name)
     (shell.home / "backup").mkdir()
     (shell.home / "elsewhere").mkdir()
     instead = {
@@ -104,14 +104,6 @@ async def test_the_commands_of_a_page_can_be_carried_out_one_after_the_other(
     done = await asyncio.to_thread(shell.run, script)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "Traceback" not in done.stdout + done.stderr
-
-
-def commands(block: Block) -> str:
-    """Return what a reader would type: of a console, what comes after its prompts."""
-    typed = block.text
-    if block.language == "console":
-        typed = "\n".join(line.removeprefix("$ ") for line in typed.splitlines() if line.startswith("$ "))
-    return f": {block.where}\n{typed}"
 
 
 # --- what is no command -----------------------------------------------------------------------------------------

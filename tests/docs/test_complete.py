@@ -97,7 +97,7 @@ def spoken(name: str) -> Iterator[str]:
     text = page(name)
     yield from re.findall(r"`docker-mcp ([a-z][^`]*)`", text)
     for block in blocks():
-        if block.page == name and block.language in SHELL:
+        if block.page == name and block.language == SHELL:
             yield from re.findall(r"(?:^|[ /])docker-mcp ([a-z][^|>#\n]*)", block.text, re.M)
 
 
