@@ -8,6 +8,7 @@ from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import AnyTool, Command, Surface
 from domain.projections.metrics import FOLDED, LIVE, Metric
 from domain.secrets import secret_fields
+from server.cli.reference import commands_page
 from server.settings import Settings
 
 _DOCS: Final = Path(__file__).parent.parent / "docs"
@@ -105,6 +106,7 @@ def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
 
 def main() -> None:
     (_DOCS / "tools.md").write_text(tools_page())
+    (_DOCS / "commands.md").write_text(commands_page())
     configuration = _DOCS / "configuration.md"
     configuration.write_text(with_settings(configuration.read_text()))
     observability = _DOCS / "observability.md"

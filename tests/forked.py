@@ -30,6 +30,7 @@ class ForkedProcess:
         cwd: Path | str,
         stderr: IO[bytes] | None = None,
         stdout: IO[bytes] | None = None,
+        stdin: IO[bytes] | None = None,
         *,
         pipes: bool = False,
     ) -> None:
@@ -41,13 +42,14 @@ class ForkedProcess:
             cwd: its folder.
             stderr: takes its standard error, None: ours does.
             stdout: takes its standard output, None: nobody does, unless ``pipes``.
+            stdin: gives its standard input, None: nobody does, unless ``pipes``.
             pipes: whether ``stdin`` and ``stdout`` lead to it.
         """
         self.args = list(command)
         self.stdin: IO[bytes] | None = None
         self.stdout: IO[bytes] | None = None
         with Path(os.devnull).open("r+b", buffering=0) as nothing:
-            its = [nothing.fileno(), (stdout or nothing).fileno(), stderr.fileno() if stderr else 2]
+            its = [(stdin or nothing).fileno(), (stdout or nothing).fileno(), stderr.fileno() if stderr else 2]
             if pipes:
                 its[0], ours_in = os.pipe()
                 ours_out, its[1] = os.pipe()

@@ -11,7 +11,6 @@ from server.cli.output import AsJson, tell
 from server.settings import load_settings
 
 app = typer.Typer(help="Prometheus, Alertmanager and Grafana for the servers of this machine.", no_args_is_help=True)
-start = typer.Typer(help="Other words for some commands.", no_args_is_help=True)
 
 _COLUMNS: Final = (("service", "SERVICE"), ("state", "STATE"), ("health", "HEALTH"))
 
@@ -34,7 +33,6 @@ AlertmanagerFile = Annotated[
 
 
 @app.command()
-@start.command("monitoring")
 def up(
     grafana_port: GrafanaPort = 3000,
     prometheus_port: PrometheusPort = 9090,

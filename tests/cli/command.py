@@ -96,12 +96,14 @@ def plain_user() -> list[str]:
 
 
 @contextmanager
-def http_server(errors: Path, env: Variables | None = None) -> Iterator[tuple[ForkedProcess, int]]:
+def http_server(
+    errors: Path, env: Variables | None = None, words: Sequence[str] = ("http",)
+) -> Iterator[tuple[ForkedProcess, int]]:
     """Run ``docker-mcp http`` on a free port until the block ends; ``errors`` takes what it writes to stderr."""
     port = free_port()
     variables = environment({**(env or {}), "DOCKER_MCP_PORT": str(port)})
     with errors.open("wb") as stderr:
-        process = ForkedProcess(["server", "http"], variables, "/", stderr)
+        process = ForkedProcess(["server", *words], variables, "/", stderr)
     try:
         _until_it_answers(process, variables.get("DOCKER_MCP_HOST", "127.0.0.1"), port)
         yield process, port

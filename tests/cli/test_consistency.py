@@ -1,18 +1,16 @@
 """The command line as a whole: every command explains itself, and answers programs as well as people."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 from typer.testing import CliRunner
 
 from adapters.store.location import Location
 from adapters.store.schema import REVISION
-from server.cli.exit import Exit
 from server.cli.main import app
+from server.cli.reference import commands
 from tests.cli.command import log_at
 from tests.conftest import SEALING_KEY
 
@@ -26,6 +24,7 @@ NO_JSON = {
     "metrics": "has the form that Prometheus reads",
     "monitoring up": "tells a person where to look",
     "monitoring down": "has no answer but its exit code",
+    "start docker-mcp": "is `http`",
     "start monitoring": "is `monitoring up`",
     "user remove": "has no answer but its exit code",
     "forget": "asks a person",
@@ -35,19 +34,10 @@ NO_JSON = {
 """Commands without ``--json``, and why."""
 
 
-def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every command that does something, by its words."""
-    below = getattr(command, "commands", {})
-    if not below or (name and command.invoke_without_command):
-        yield name, command
-    for word, each in below.items():
-        yield from commands(each, f"{name} {word}".strip())
-
-
 _WORDS = {"jsonl", "succeeded", "host:port", "html"}
 """What an explanation may begin with although it is written small: a value."""
 
-COMMANDS = dict(commands(typer.main.get_command(app)))
+COMMANDS = commands()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -63,12 +53,6 @@ def test_every_command_and_each_of_its_options_is_explained_in_sentences(name: s
 def test_every_command_with_an_answer_gives_it_as_json_too(name: str) -> None:
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
     assert ("--json" in options) != (name in NO_JSON)
-
-
-def test_every_exit_code_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
-    for code in Exit:
-        assert f"| {code.value} | " in text
 
 
 def test_answers_for_programs(sqlite_location: Location, tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ async def test_the_address_it_prints_reaches_it(host: str, shown: str, tmp_path:
             assert {tool.name for tool in (await client.list_tools()).tools} >= {"create-container", "get-logs"}
 
 
+def test_it_serves_under_its_other_words_too(tmp_path: Path) -> None:
+    with http_server(tmp_path / "errors", words=("start", "docker-mcp")) as (_, port):
+        assert f"http://127.0.0.1:{port}/mcp" in (tmp_path / "errors").read_text()
+
+
 def test_it_prints_which_tools_need_no_asking(tmp_path: Path) -> None:
     """As the auth file corrects it."""
     auto_approve = {"add": ["start-container"], "remove": ["get-logs"]}

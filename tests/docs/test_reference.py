@@ -12,14 +12,12 @@ from adapters.store.location import Location
 from adapters.store.log_reading import LogReader
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import Surface
-from domain.events import EVENT_TYPES
 from domain.secrets import DataKey
 from server.bootstrap import new_id, now_ms
 from server.reference import tools_page, with_metrics, with_settings
 from tests.contract.events import life
 from tests.contract.rows import execute, rows
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.docs.pages import PAGES, ROOT
 
 
 def test_the_tool_reference_is_current() -> None:
@@ -36,18 +34,11 @@ def test_the_metrics_reference_is_current() -> None:
     assert page == with_metrics(page), "run `make docs`"
 
 
-def test_every_event_type_is_explained() -> None:
-    page = (ROOT / "docs/log.md").read_text()
-    assert [name for name in EVENT_TYPES if f"`{name}`" not in page] == []
-
-
 def test_the_number_of_tools_in_the_readme_is_true() -> None:
     assert f"{len(CATALOGUE.on(Surface.TOOL))} tools" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize(
-    "page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md", ROOT / "dashboards/README.md"], ids=str
-)
+@pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), target
