@@ -1,4 +1,4 @@
-"""What servers and commands import: the libraries, and all modules of ours, since importing those takes longer than a command.
+"""What servers and commands import: the libraries and all modules of ours, since that takes longer than most commands.
 
 That a module imports what it needs is shown where processes are started anew: by the tests of the wheel.
 """
