@@ -84,7 +84,7 @@ def test_a_server_becomes_ready_again_without_being_called(tmp_path: Path) -> No
         other.execute("BEGIN EXCLUSIVE")
         assert "log" in server.get("/readyz")[1]
         other.execute("ROLLBACK")
-        wait_for(lambda: "log" not in server.get("/readyz")[1], 3, "the log")
+        wait_for(lambda: "log" not in server.get("/readyz")[1], what="the log")
 
 
 @pytest.mark.engine

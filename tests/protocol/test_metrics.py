@@ -212,4 +212,4 @@ def test_tampering_is_a_metric(tmp_path: Path) -> None:
         with closing(sqlite3.connect(server.records.path, timeout=10, isolation_level=None)) as hand:
             hand.execute("DROP TRIGGER event_no_update")
             hand.execute("UPDATE event SET principal = 'somebody else' WHERE position = 2")
-        wait_for(lambda: scrape(server).value("docker_mcp_chain_intact") == 0, 30, "the alarm")
+        wait_for(lambda: scrape(server).value("docker_mcp_chain_intact") == 0, what="the alarm")

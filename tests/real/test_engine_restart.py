@@ -22,7 +22,7 @@ from tests.waiting import WAIT_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("P5")]
 
-_READY_S = 30
+_READY_S = 90
 
 
 class RestartingEngine:
