@@ -19,7 +19,7 @@ trap 'kill -- "-$newest" 2>/dev/null || true' EXIT
 scripts/engine.sh
 scripts/compose.sh
 failed=0
-scripts/in-memory.sh .venv/bin/pytest -n "${WORKERS:-3}" --dist loadscope "$@" || failed=$?
+scripts/in-memory.sh .venv/bin/pytest -n "${WORKERS:-3}" --dist loadscope --no-loadscope-reorder "$@" || failed=$?
 
 if wait "$newest"; then
     echo "The newest dependencies that pyproject.toml allows work too."

@@ -30,6 +30,7 @@ from server.bootstrap import Application, new_id, now_ms
 from server.call import Caller
 from server.settings import Settings, load_settings
 from tests.engine_proxy import EngineProxy
+from tests.order import longest_first
 from tests.promises import PROMISES
 
 SEALING_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -47,7 +48,9 @@ def write_rules(config: Path, **sections: Any) -> Path:
     return path
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        longest_first(items)
     for item in items:
         for mark in item.iter_markers("promise"):
             unknown = set(mark.args) - set(PROMISES)

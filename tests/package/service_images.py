@@ -40,7 +40,7 @@ def import_postgres(engine: docker.APIClient, name: str) -> None:
     version = programs.parent.name
     used = [programs / each for each in ("postgres", "initdb", "pg_ctl", "pg_isready", "psql")]
     modules = [programs.parent / "lib" / each for each in ("dict_snowball.so", "plpgsql.so")]
-    with _Image(engine, name, [f"ENV PATH={programs}:/bin", 'ENTRYPOINT ["/start"]', "STOPSIGNAL SIGINT"]) as tar:
+    with _Image(engine, name, [f"ENV PATH={programs}:/bin", 'ENTRYPOINT ["/start"]']) as tar:
         for file in [*used, *modules, Path("/usr/share/postgresql") / version]:
             tar.add(file.resolve(), str(file).lstrip("/"))
         _with_libraries(tar, [*used, *modules])
@@ -58,7 +58,7 @@ def import_haproxy(engine: docker.APIClient, name: str) -> None:
     if found is None:
         pytest.fail("no HAProxy; install it with apt-get install haproxy")
     start = '["/usr/sbin/haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]'
-    with _Image(engine, name, [f"ENTRYPOINT {start}", "USER 99:99", "STOPSIGNAL SIGUSR1"]) as tar:
+    with _Image(engine, name, [f"ENTRYPOINT {start}", "USER 99:99"]) as tar:
         tar.add(found, "usr/sbin/haproxy")
         _with_libraries(tar, [Path(found)])
         put(tar, "etc/passwd", b"haproxy:x:99:99::/:/bin/sh\n")
