@@ -23,7 +23,8 @@ mkdir -p $data && chown postgres $data
 if [ ! -e $data/PG_VERSION ]; then
     umask 077
     cat "$POSTGRES_PASSWORD_FILE" >/tmp/password && chown postgres /tmp/password
-    as "initdb -D $data -U $POSTGRES_USER --pwfile=/tmp/password -A scram-sha-256 --auth-local=trust" >/dev/null
+    options="-E UTF8 --locale=C -A scram-sha-256 --auth-local=trust"
+    as "initdb -D $data -U $POSTGRES_USER --pwfile=/tmp/password $options" >/dev/null
     rm /tmp/password
     echo "host all all all scram-sha-256" >>$data/pg_hba.conf
     as "pg_ctl -D $data -w -o \\"-c listen_addresses=''\\" start" >/dev/null
