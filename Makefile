@@ -9,11 +9,8 @@ run: .venv/runtime  ## set up, then serve over HTTP and print what to paste into
 	-scripts/compose.sh
 	$(BIN)/docker-mcp http
 
-test: .venv/development check  ## set up, then lint, check types and run all tests
-	scripts/test-parts.sh
-	scripts/engine.sh
-	scripts/compose.sh
-	$(BIN)/pytest -n 3 --dist loadscope
+test: .venv/development  ## set up, then lint, check types and run all tests
+	PYTHON=$(PYTHON) MAKE=$(MAKE) scripts/test.sh
 
 check: .venv/development
 	$(BIN)/ruff format --check .
@@ -35,7 +32,8 @@ torture: .venv/development  ## kill, pause and break servers for MINUTES on each
 
 conformance: .venv/development  ## run the official conformance suite of MCP and the inspector, which npm installs
 	scripts/engine.sh
-	scripts/conformance.sh
+	scripts/conformance-parts.sh
+	$(BIN)/pytest tests/conformance
 
 newest:  ## install the newest dependencies that are allowed into an environment of their own, and smoke-test them
 	PYTHON=$(PYTHON) scripts/newest.sh

@@ -30,6 +30,7 @@ from server.bootstrap import Application, new_id, now_ms
 from server.call import Caller
 from server.settings import Settings, load_settings
 from tests.engine_proxy import EngineProxy
+from tests.order import longest_first
 from tests.promises import PROMISES
 
 SEALING_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -47,7 +48,9 @@ def write_rules(config: Path, **sections: Any) -> Path:
     return path
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        longest_first(items)
     for item in items:
         for mark in item.iter_markers("promise"):
             unknown = set(mark.args) - set(PROMISES)
@@ -152,18 +155,21 @@ def postgres_programs() -> Path:
 class PostgresServer:
     """A PostgreSQL server of our own on a free port, run by a user other than root."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, durable: bool) -> None:
         self.programs = postgres_programs()
         self.data = directory / "data"
         self.port = free_port()
+        self._durable = durable
         self._user = "postgres" if os.getuid() == 0 else None
         if self._user:
             shutil.chown(directory, self._user)
-        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C")
+        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync")
         self.start()
 
     def start(self) -> None:
         options = f"-p {self.port} -k {self.data} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        if not self._durable:
+            options += " -c fsync=off -c full_page_writes=off"
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.data / "log", "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
@@ -175,8 +181,12 @@ class PostgresServer:
     def create_database(self, template: str = "template1") -> str:
         database = f"t{uuid.uuid4().hex[:12]}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {database} TEMPLATE {template}".encode())
+            connection.execute(f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY FILE_COPY".encode())
         return database
+
+    def drop_database(self, database: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {database} WITH (FORCE)".encode())
 
     def _run(self, program: str, *arguments: object) -> None:
         command = [str(self.programs / program), *map(str, arguments)]
@@ -184,10 +194,13 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A server in a directory that its user can enter, which pytest's own are not."""
+def postgres_server(durable: bool = True) -> Iterator[PostgresServer]:
+    """A server in a directory that its user can enter, which pytest's own are not.
+
+    One that is not ``durable`` survives its own death, not that of the machine.
+    """
     with tempfile.TemporaryDirectory(prefix="docker-mcp-postgres-") as directory:
-        server = PostgresServer(Path(directory))
+        server = PostgresServer(Path(directory), durable)
         try:
             yield server
         finally:
@@ -196,14 +209,14 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
+    with postgres_server(durable=False) as server:
         yield server
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server that the test may stop."""
-    with postgres_server() as server:
+    with postgres_server(durable=False) as server:
         yield server
 
 
@@ -221,8 +234,10 @@ def sqlite_location(tmp_path: Path) -> Location:
 
 
 @pytest.fixture
-def postgres_location(postgres: PostgresServer, migrated_template: str) -> Location:
-    return Location.parse(postgres.url(postgres.create_database(migrated_template)))
+def postgres_location(postgres: PostgresServer, migrated_template: str) -> Iterator[Location]:
+    database = postgres.create_database(migrated_template)
+    yield Location.parse(postgres.url(database))
+    postgres.drop_database(database)  # hundreds of them take as long to remove together as to make
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -8,6 +8,10 @@ import socket
 import threading
 from enum import Enum, auto
 from pathlib import Path
+from typing import Final
+
+LONGEST_S: Final = 120
+"""Seconds after which a fault ends by itself."""
 
 
 class Fault(Enum):
@@ -105,7 +109,7 @@ class EngineProxy:
                 client.sendall(reply)
                 return
             if fault is Fault.HANG:
-                self._closed.wait(30)
+                self._closed.wait(LONGEST_S)
                 return
             engine.connect(_engine_socket())
             engine.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
@@ -121,12 +125,12 @@ class EngineProxy:
             parts = iter([] if fault in (Fault.CUT, Fault.MUTE) else [answer[:middle]])
         if fault is Fault.HOLD:
             parts = iter(list(parts))
-            self._healed.wait(30)
+            self._healed.wait(LONGEST_S)
         with contextlib.suppress(OSError):  # whoever asked may have given up
             for part in parts:
                 client.sendall(part)
         if fault in (Fault.MUTE, Fault.STALL):
-            self._closed.wait(30)
+            self._closed.wait(LONGEST_S)
 
 
 def _engine_socket() -> str:

@@ -1,6 +1,15 @@
-"""The libraries that a server and its commands use. Of our own modules only those that every command imports."""
+"""What servers and commands import: the libraries and all modules of ours, since that takes longer than most commands.
 
+That a module imports what it needs is shown where processes are started anew: by the tests of the wheel.
+"""
+
+import gc
+import pkgutil
 from importlib import import_module
+
+import adapters
+import domain
+import server
 
 for name in (
     "alembic.command",
@@ -9,9 +18,17 @@ for name in (
     "mcp.server",
     "psycopg",
     "rich.table",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite",
     "sqlmodel",
     "starlette.applications",
     "uvicorn",
-    "server.cli.main",
 ):
     import_module(name)
+
+for package in (domain, adapters, server):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith(".__main__"):
+            import_module(module.name)
+
+gc.freeze()  # so that no collection in a forked process copies the pages of what it shares

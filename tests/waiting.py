@@ -5,7 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-WAIT_S: Final = 20
+WAIT_S: Final = 60
+BUSY_S: Final = 25
+"""What a slow and busy machine may add to what takes a moment: less than any fault of the tests lasts."""
+
 _STEP_S: Final = 0.02
 
 

@@ -16,7 +16,7 @@ import pytest
 from adapters.compose.plugin import ComposeMissingError, find_plugin
 from adapters.compose.runner import ComposeRunner
 from domain.errors import ConfigurationError, EngineError, EngineInterruptedError, ShuttingDownError
-from tests.waiting import wait_for
+from tests.waiting import BUSY_S, wait_for
 
 Plugin = Callable[[str], Path]
 
@@ -80,8 +80,8 @@ def test_past_its_time_it_ends_with_its_children(plugin: Plugin, tmp_path: Path,
     )
     assert finished.timed_out
     assert finished.code < 0
-    assert time.monotonic() - began < 10
-    wait_for(lambda: not alive(marker), 5, "the children to end")
+    assert time.monotonic() - began < BUSY_S
+    wait_for(lambda: not alive(marker), BUSY_S, "the children to end")
 
 
 def test_a_patient_run_may_end_by_itself(plugin: Plugin, tmp_path: Path) -> None:
@@ -126,11 +126,11 @@ def test_what_runs_ends_when_the_server_stops_and_nothing_more_is_started(plugin
 
     thread = threading.Thread(target=run)
     thread.start()
-    wait_for(lambda: alive(marker), 10, "it to run")
+    wait_for(lambda: alive(marker), what="it to run")
     runner.close()
     thread.join(10)
     assert len(errors) == 1
-    wait_for(lambda: not alive(marker), 5, "the children to end")
+    wait_for(lambda: not alive(marker), BUSY_S, "the children to end")
     with pytest.raises(ShuttingDownError):
         runner.run([], limit_s=1)
 
@@ -146,10 +146,10 @@ def test_it_dies_with_a_server_that_is_killed(plugin: Plugin, tmp_path: Path) ->
         f"ComposeRunner({str(path)!r}, {{}}, Path({str(tmp_path)!r})).run([], limit_s=60)"
     )
     server = subprocess.Popen([sys.executable, "-c", code])
-    wait_for(lambda: alive(marker), 20, "it to run")
+    wait_for(lambda: alive(marker), what="it to run")
     server.kill()
     server.wait()
-    wait_for(lambda: not alive(marker), 5, "it to die")
+    wait_for(lambda: not alive(marker), BUSY_S, "it to die")
 
 
 def test_a_directory_that_cannot_be_made_is_told(plugin: Plugin, tmp_path: Path) -> None:

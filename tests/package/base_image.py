@@ -39,17 +39,17 @@ def import_python(engine: docker.APIClient, name: str, wheels: Path) -> None:
             inside = "/" + str(file.relative_to(prefix))
             if not _LEFT_OUT.search(inside) and (file.is_file() or file.is_symlink()):
                 tar.add(file, f"usr/local{inside}", recursive=False)
-        for library in _libraries([Path(sys.executable).resolve(), *prefix.glob("lib/python3*/lib-dynload/*.so")]):
+        for library in libraries([Path(sys.executable).resolve(), *prefix.glob("lib/python3*/lib-dynload/*.so")]):
             tar.add(library.resolve(), str(library).lstrip("/"))
         tar.add(BUSYBOX, "bin/busybox")
         for applet in _APPLETS:
-            _put(tar, f"bin/{applet}", link="busybox")
+            put(tar, f"bin/{applet}", link="busybox")
         for wheel in wheels.iterdir():
             tar.add(wheel, f"wheels/{wheel.name}")
-        _put(tar, "etc/pip.conf", b"[global]\nno-index = true\nfind-links = /wheels\n")
-        _put(tar, "etc/passwd", b"root:x:0:0::/:/bin/sh\n")
-        _put(tar, "etc/group", b"root:x:0:\n")
-        _put(tar, "tmp/keep", b"")
+        put(tar, "etc/pip.conf", b"[global]\nno-index = true\nfind-links = /wheels\n")
+        put(tar, "etc/passwd", b"root:x:0:0::/:/bin/sh\n")
+        put(tar, "etc/group", b"root:x:0:\n")
+        put(tar, "tmp/keep", b"")
     engine.import_image_from_data(archive.getvalue(), repository=name)
 
 
@@ -61,14 +61,15 @@ def import_compose(engine: docker.APIClient, name: str) -> None:
     engine.import_image_from_data(archive.getvalue(), repository=name)
 
 
-def _put(tar: tarfile.TarFile, name: str, content: bytes = b"", link: str = "") -> None:
+def put(tar: tarfile.TarFile, name: str, content: bytes = b"", link: str = "") -> None:
+    """Put a file that may be run, or a symbolic link, into an archive."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.linkname = len(content), 0o755, link
     entry.type = tarfile.SYMTYPE if link else tarfile.REGTYPE
     tar.addfile(entry, io.BytesIO(content))
 
 
-def _libraries(programs: list[Path]) -> Iterator[Path]:
+def libraries(programs: list[Path]) -> Iterator[Path]:
     """Yield the shared libraries that ``programs`` need, and those that wheels expect everywhere."""
     listed = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=False).stdout
     found = {Path(path) for path in re.findall(r"(/\S+\.so\S*) \(0x", listed)}

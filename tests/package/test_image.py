@@ -1,13 +1,9 @@
 """The image: what it is made of is there, and on a real engine it is built and serves."""
 
-import contextlib
 import fnmatch
-import io
 import json
 import re
-import tarfile
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
 
 import anyio
@@ -16,23 +12,10 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.conftest import free_port
-from tests.package.base_image import download_wheels, import_compose, import_python
 from tests.package.build import ROOT, TOP_LEVEL, run
+from tests.package.dockerfile import copied, instructions
 
 SOCKET = "/var/run/docker.sock"
-BUILT, PYTHON, COMPOSE = "docker-mcp-test-image", "docker-mcp-test-python", "docker-mcp-test-compose"
-
-
-def instructions() -> list[tuple[str, str]]:
-    """Return the instructions of the Dockerfile with their arguments."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
-    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in text.splitlines()) if word]
-
-
-def copied() -> list[str]:
-    """Return what the Dockerfile takes from the repository."""
-    sources = [rest.split()[:-1] for word, rest in instructions() if word == "COPY" and not rest.startswith("--from")]
-    return [name for each in sources for name in each]
 
 
 def let_in() -> set[str]:
@@ -89,30 +72,6 @@ def test_the_registry_entry_keeps_to_its_schema() -> None:
         for argument in package.get("runtimeArguments", []) + package.get("packageArguments", []):
             assert argument["type"] in ("named", "positional")
             assert set(re.findall(r"{(\w+)}", argument["value"])) == set(argument.get("variables", {}))
-
-
-@pytest.fixture(scope="module")
-def built(engine: docker.APIClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The image, built by the real engine of bases that are made of this machine's parts."""
-    wheels = tmp_path_factory.mktemp("wheels")
-    download_wheels(wheels)
-    import_python(engine, PYTHON, wheels)
-    import_compose(engine, COMPOSE)
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        for name in ["Dockerfile", *copied()]:
-            tar.add(ROOT / name, name)
-    context.seek(0)
-    arguments = {"PYTHON_IMAGE": PYTHON, "COMPOSE_IMAGE": COMPOSE}
-    told = list(
-        engine.build(fileobj=context, custom_context=True, tag=BUILT, buildargs=arguments, rm=True, decode=True)
-    )
-    assert "Successfully tagged" in str(told[-1]), "".join(each.get("stream", str(each)) for each in told[-20:])
-    yield BUILT
-    steps = re.findall(r"---> ([0-9a-f]{12})", "".join(each.get("stream", "") for each in told))
-    for image in (BUILT, *reversed(steps), COMPOSE, PYTHON):
-        with contextlib.suppress(docker.errors.APIError):  # gone with one that was made of it
-            engine.remove_image(image, force=True)
 
 
 @pytest.mark.slow

@@ -45,10 +45,13 @@ def test_no_file_holds_a_private_key(texts: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "scripts/conformance.sh",
+        "scripts/compose.sh",
+        "scripts/conformance-parts.sh",
         "scripts/engine.sh",
+        "scripts/in-memory.sh",
         "scripts/newest.sh",
         "scripts/test-parts.sh",
+        "scripts/test.sh",
         "deploy/secrets.sh",
         ".ci/run",
     ],

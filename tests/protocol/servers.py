@@ -21,7 +21,7 @@ from domain.access.tokens import fingerprint
 from tests.conftest import MANY_REFUSALS, OPENED, free_port, write_rules
 from tests.forked import ForkedProcess
 from tests.protocol.records import Records
-from tests.waiting import wait_for
+from tests.waiting import WAIT_S, wait_for
 
 Era = Literal["legacy", "modern"]
 Message = dict[str, Any]
@@ -80,7 +80,7 @@ class Process:
     def signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    def exit_code(self, timeout_s: float = 20) -> int:
+    def exit_code(self, timeout_s: float = WAIT_S) -> int:
         return self.process.wait(timeout_s)
 
     def kill(self) -> None:
@@ -154,12 +154,12 @@ class StdioServer(Process):
         self.write(json.dumps(message(method, params, self.era, number)).encode())
         return number
 
-    def next_message(self, timeout_s: float = 15) -> Message | None:
+    def next_message(self, timeout_s: float = WAIT_S) -> Message | None:
         """The next line of the server, None at its end."""
         line = self._lines.get(timeout=timeout_s)
         return json.loads(line) if line else None
 
-    def answer(self, number: int | None, timeout_s: float = 15) -> Message:
+    def answer(self, number: int | None, timeout_s: float = WAIT_S) -> Message:
         """The response to request ``number``; what comes before it is passed over."""
         while (found := self.next_message(timeout_s)) is not None:
             if "id" in found and found["id"] == number:
@@ -223,7 +223,7 @@ class HttpServer(Process):
         if port:
             return
         try:
-            wait_for(self._answers, 20, "the HTTP server")
+            wait_for(self._answers, what="the HTTP server")
             if self.records.path.exists():
                 self.post(b"hello")  # so that the first success, which is recorded, is over
                 wait_for(lambda: "authentication.succeeded" in [row.type for row in self.records.rows()])
@@ -241,7 +241,7 @@ class HttpServer(Process):
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes, http.client.HTTPMessage]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
@@ -307,7 +307,7 @@ class RawHttp:
     def call_and_leave(self, params: Any, number: int) -> http.client.HTTPConnection:
         """Send a tool call and do not wait for its answer."""
         body = json.dumps(message("tools/call", params, self.era, number)).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=WAIT_S)
         connection.request("POST", "/mcp", body, _BASIC_HEADERS | bearer() | self.headers("tools/call", params))
         return connection
 

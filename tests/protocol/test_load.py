@@ -9,7 +9,7 @@ import pytest
 from tests.protocol.servers import NO_COMMAND, HttpServer, RawHttp, StdioServer, running
 from tests.protocol.throwaway import Gate
 from tests.protocol.throwaway_server import HTTP, STDIO
-from tests.waiting import wait_for
+from tests.waiting import BUSY_S, wait_for
 
 MANY = 40
 
@@ -26,7 +26,7 @@ def test_forty_slow_calls_do_not_hold_up_a_quick_one(tmp_path: Path, gate: Gate)
             server.ask("tools/call", NO_COMMAND)["result"]["structuredContent"]["error"]["code"] == "command_not_found"
         )
         assert "tools" in server.ask("tools/list")["result"]
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < BUSY_S
         assert len(gate.started()) <= 16
 
         server.send("tools/call", gate.params("one-more"))
@@ -63,7 +63,7 @@ def test_an_overloaded_server_still_tells_how_it_is(tmp_path: Path, gate: Gate) 
         began = time.monotonic()
         status, told = server.get("/readyz")
         assert (status, told["status"]) == (503, "not ready")
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < BUSY_S
         gate.release()
         assert [connection.getresponse().status for connection in waiting] == [200, 200]
         for connection in waiting:

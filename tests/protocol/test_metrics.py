@@ -17,7 +17,7 @@ from tests.engine_proxy import EngineProxy, Fault
 from tests.protocol.records import Row
 from tests.protocol.servers import KEY, NO_COMMAND, HttpServer, RawHttp, running, write_users
 from tests.scraped import OPENMETRICS, Scraped
-from tests.waiting import wait_for
+from tests.waiting import BUSY_S, wait_for
 
 TOKEN = "scrape-" + "t" * 32
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -172,7 +172,7 @@ def test_without_a_token_only_this_machine_scrapes(tmp_path: Path) -> None:
         assert server.request("POST", "/metrics", b"")[0] == 405
     behind = HttpServer(tmp_path, port=free_port(), DOCKER_MCP_TLS="terminated-upstream")
     with running(behind):
-        wait_for(behind._answers, 20, "the server behind a proxy")
+        wait_for(behind._answers, what="the server behind a proxy")
         assert behind.request("GET", "/metrics")[0] == 403
 
 
@@ -185,7 +185,7 @@ def test_an_engine_that_hangs_does_not_hang_a_scrape(tmp_path: Path, proxy: Engi
         for _ in range(2):
             began = time.monotonic()
             assert scrape(server).value("docker_mcp_engine_up", "local") == 0
-            assert time.monotonic() - began < 6
+            assert time.monotonic() - began < BUSY_S
 
 
 def test_a_log_that_cannot_be_read_is_told_beside_what_can(tmp_path: Path) -> None:
@@ -212,4 +212,4 @@ def test_tampering_is_a_metric(tmp_path: Path) -> None:
         with closing(sqlite3.connect(server.records.path, timeout=10, isolation_level=None)) as hand:
             hand.execute("DROP TRIGGER event_no_update")
             hand.execute("UPDATE event SET principal = 'somebody else' WHERE position = 2")
-        wait_for(lambda: scrape(server).value("docker_mcp_chain_intact") == 0, 30, "the alarm")
+        wait_for(lambda: scrape(server).value("docker_mcp_chain_intact") == 0, what="the alarm")

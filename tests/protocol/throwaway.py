@@ -13,7 +13,7 @@ from domain.catalogue.tool import Catalogue, Command, Effect, Result, Run, Targe
 from domain.objects import Kind
 from tests.waiting import wait_for
 
-_LONGEST_S = 30
+_LONGEST_S = 120
 
 Name = Annotated[str, StringConstraints(pattern="^[a-z0-9-]+$")]
 

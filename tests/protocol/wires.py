@@ -71,7 +71,7 @@ def connecting(transport: str, era: Era, serve: Serve, state: Path, http_server:
 async def http_client(server: HttpServer, era: Era) -> AsyncIterator[Client]:
     """A client of an HTTP server, with the API key of the tests."""
     async with (
-        httpx2.AsyncClient(headers=bearer(), timeout=30) as talk,
+        httpx2.AsyncClient(headers=bearer(), timeout=60) as talk,
         _client(streamable_http_client(server.url, http_client=talk), era) as client,
     ):
         yield client
@@ -79,7 +79,7 @@ async def http_client(server: HttpServer, era: Era) -> AsyncIterator[Client]:
 
 def _client(server: Any, era: Era) -> Client:
     mode = "legacy" if era == "legacy" else "auto"
-    return Client(server, mode=mode, client_info=Implementation.model_validate(CLIENT), read_timeout_seconds=30)
+    return Client(server, mode=mode, client_info=Implementation.model_validate(CLIENT), read_timeout_seconds=60)
 
 
 def text_of(content: object) -> str:

@@ -58,7 +58,7 @@ class Calls:
         return next(event.payload() for event in self.events(answer) if event.type == "execution.started")
 
 
-async def eventually(question: Callable[[], Any], timeout_s: float = 15) -> Any:
+async def eventually(question: Callable[[], Any], timeout_s: float = 60) -> Any:
     """Return the first true answer to ``question``, asked again and again for a bounded time."""
     with anyio.fail_after(timeout_s):
         while not (found := question()):  # noqa: ASYNC110 (the engine raises no event)

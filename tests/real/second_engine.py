@@ -17,7 +17,7 @@ from adapters.docker.engine import Engine
 from tests.conftest import free_port
 from tests.real.certificates import Authority
 
-_READY_S = 30
+_READY_S = 90
 
 
 class _PlainClient(docker.APIClient):

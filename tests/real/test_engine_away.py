@@ -11,6 +11,7 @@ from server.call import Answer
 from tests.conftest import Serve
 from tests.engine_proxy import EngineProxy, Fault
 from tests.real.calls import Calls, Name, eventually
+from tests.waiting import BUSY_S
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +61,7 @@ async def test_reads_of_a_hanging_engine_fail_in_time(
     async with anyio.create_task_group() as group:
         for tool, arguments in reads:
             group.start_soon(run, tool, arguments)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < BUSY_S
     for answer in answers:
         failed(impatient, answer, "engine_interrupted")
 
@@ -108,13 +109,13 @@ async def test_calls_that_wait_for_a_hanging_engine_wait_side_by_side(
 
     began = time.monotonic()
     async with (
-        serve(DOCKER_HOST=proxy.url, DOCKER_MCP_ENGINE_TIMEOUT_S=1) as application,
+        serve(DOCKER_HOST=proxy.url, DOCKER_MCP_ENGINE_TIMEOUT_S=4) as application,
         anyio.create_task_group() as group,
     ):
         for _each in range(8):
             group.start_soon(list_containers, Calls(application))
     assert codes == ["engine_unreachable"] * 8
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < BUSY_S
 
 
 @pytest.mark.parametrize("where", ["unix:///no/such/docker.sock", "tcp://127.0.0.1:1", "tcp://no-such-host.invalid:1"])

@@ -94,4 +94,4 @@ async def test_a_followed_stream_ends_when_it_is_closed(engine: docker.APIClient
     follower = Follower(events.follow(time.time_ns()), None, time.time_ns())
     assert follower.is_reading
     follower.close()
-    await eventually(lambda: not follower.is_reading, 5)
+    await eventually(lambda: not follower.is_reading)

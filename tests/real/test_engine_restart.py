@@ -18,10 +18,11 @@ from tests.conftest import Serve
 from tests.engine_proxy import EngineProxy
 from tests.real.calls import Calls, eventually
 from tests.real.scene import QUICK
+from tests.waiting import WAIT_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("P5")]
 
-_READY_S = 30
+_READY_S = 90
 
 
 class RestartingEngine:
@@ -83,9 +84,9 @@ async def test_a_command_that_meets_a_restart_of_the_engine_gets_the_outcome_tha
         call = Calls(application)
         asked = asyncio.create_task(call.answer(tool, container_name=tool, timeout=40))
         await eventually(lambda: [each.status for each in application.store.open_commands()] == ["running"])
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2)  # until it has reached the engine
         await asyncio.to_thread(restarting.stop)
-        answer = await asyncio.wait_for(asked, 30)
+        answer = await asyncio.wait_for(asked, WAIT_S)
         assert answer.error is not None
         assert answer.error.applied == "unknown", answer.error.describe()
         assert call.status(answer) == "unknown"

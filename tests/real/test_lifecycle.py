@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import Serve
 from tests.real.calls import SLEEP, Calls, Name
+from tests.waiting import BUSY_S
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +81,7 @@ async def test_a_container_that_does_not_stop_is_killed_in_a_time_beyond_the_pat
     async with serve(DOCKER_MCP_ENGINE_TIMEOUT_S=2) as application, anyio.create_task_group() as group:
         for tool, container in tools.items():
             group.start_soon(run, tool, container)
-    assert 3 <= time.monotonic() - began < 10
+    assert 3 <= time.monotonic() - began < BUSY_S
     for tool, container in tools.items():
         after = state(engine, container)
         assert after["FinishedAt"] > before[container]["FinishedAt"]
@@ -90,7 +91,7 @@ async def test_a_container_that_does_not_stop_is_killed_in_a_time_beyond_the_pat
 async def test_no_timeout_at_all_kills_at_once(call: Calls, engine: docker.APIClient, container: str) -> None:
     began = time.monotonic()
     await call("stop-container", container_name=container, timeout=0)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 9, "the usual grace period is 10 s"
     assert state(engine, container)["ExitCode"] == 137
 
 

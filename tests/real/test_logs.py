@@ -12,6 +12,7 @@ import pytest
 from docker.types import LogConfig
 
 from tests.real.calls import Calls, Name
+from tests.waiting import BUSY_S
 
 pytestmark = pytest.mark.anyio
 
@@ -105,7 +106,7 @@ async def test_fifty_thousand_lines_are_read_fast_and_bounded(
     newest = await call("get-logs", container_name=container, tail=10_000, max_bytes=262_144)
     found = await call("get-logs", container_name=container, grep="number 777 ")
     many = await call("get-logs", container_name=container, grep="number", tail=5)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < BUSY_S
     assert newest["lines"][-1] == "number 49999 of many"
     assert newest["truncated"]
     assert sum(map(len, newest["lines"])) <= 262_144
@@ -161,7 +162,7 @@ async def test_a_million_bytes_without_a_line_end_are_read_fast(call: Calls, pri
     container = printed(TEN_TIMES_TWO.format(doublings=17) + 'printf "$s"', tty=True)
     began = time.monotonic()
     logs = await call("get-logs", container_name=container)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < BUSY_S
     assert len(logs["lines"][0]) == 32_768
 
 

@@ -18,7 +18,7 @@ from server.bootstrap import Application
 from server.call import Answer, Caller
 from tests.conftest import Serve
 from tests.engine_proxy import EngineProxy
-from tests.waiting import WAIT_S
+from tests.waiting import WAIT_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P7")]
 
@@ -344,6 +344,7 @@ async def test_who_waits_does_not_keep_the_server_from_stopping(serve: Serve, ru
         desk = Desk(application)
         command_id = await desk.deferred("carol", "remove-container", container_name=container)
         waiting = asyncio.create_task(desk.call("carol", "get-command", command_id=command_id, wait=600))
+        await until(lambda: [event for event in application.store.read() if event.tool == "get-command"])
         await asyncio.sleep(0.2)
         assert await application.dispatcher.close(WAIT_S) == 0
         assert (await waiting).content()["status"] == "deferred"

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
 
 AT_ONCE = settling_in(0)
 AUTH = {"MCP_AUTH_SECRET": "0" * 32}
-SOON_S = 10
+SOON_S = 60
 
 
 def the_command(application: Application) -> list[RecordedEvent]:

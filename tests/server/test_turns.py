@@ -71,7 +71,9 @@ async def test_reads_and_other_objects_do_not_wait(
     engine.start(engine.create_container(image, ["sh", "-c", "trap '' TERM; sleep 60 & wait"], name=name("slow"))["Id"])
     async with serve() as server:
         slow = asyncio.create_task(
-            server.dispatcher.dispatch("stop-container", {"container_name": name("slow"), "timeout": 4}, caller(server))
+            server.dispatcher.dispatch(
+                "stop-container", {"container_name": name("slow"), "timeout": 60}, caller(server)
+            )
         )
         await asyncio.sleep(0.5)
         for tool, arguments in (
@@ -82,6 +84,7 @@ async def test_reads_and_other_objects_do_not_wait(
             answer = await server.dispatcher.dispatch(tool, arguments, caller(server))
             assert answer.error is None
         assert not slow.done()
+        engine.kill(name("slow"))
         assert (await slow).error is None
 
 
@@ -92,11 +95,12 @@ async def test_a_read_by_a_role_with_rules_about_objects_does_not_wait_either(
     engine.start(engine.create_container(image, ["sh", "-c", "trap '' TERM; sleep 60 & wait"], name=name("slow"))["Id"])
     async with serve() as server:
         own = caller(server, principal=Principal("alice", "own"))
-        stop = {"container_name": name("slow"), "timeout": 4}
+        stop = {"container_name": name("slow"), "timeout": 60}
         slow = asyncio.create_task(server.dispatcher.dispatch("stop-container", stop, own))
         await asyncio.sleep(0.5)
         assert (await server.dispatcher.dispatch("get-logs", {"container_name": name("slow")}, own)).error is None
         assert not slow.done()
+        engine.kill(name("slow"))
         await slow
 
 
@@ -151,7 +155,7 @@ async def test_a_command_whose_turn_comes_when_the_engine_is_gone_fails_on_recor
     serve: Serve, proxy: EngineProxy, image: str, name: Callable[[str], str], engine: docker.APIClient
 ) -> None:
     engine.start(engine.create_container(image, ["sh", "-c", "trap '' TERM; sleep 60 & wait"], name=name("slow"))["Id"])
-    slow = {"container_name": name("slow"), "timeout": 4}
+    slow = {"container_name": name("slow"), "timeout": 60}
     async with serve(DOCKER_HOST=proxy.url) as server:
         first = asyncio.create_task(server.dispatcher.dispatch("stop-container", slow, caller(server)))
         await until(lambda: any("/stop" in request for request in proxy.requests))
