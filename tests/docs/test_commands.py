@@ -33,6 +33,7 @@ SHOWN: Final = {"", "text"}
 
 BLOCKS: Final = list(blocks())
 SESSIONS: Final = sorted({block.page for block in BLOCKS if block.language == SHELL and not block.reason})
+POSTGRES: Final = "postgresql://docker_mcp@db.example/docker_mcp"
 STATE: Final = ".local/state/docker-mcp"
 
 Names = Callable[[str], str]
@@ -85,16 +86,17 @@ async def story(serve: Serve, name: Names, image: str) -> AsyncIterator[tuple[Sh
 @pytest.mark.timeout(LIMIT_S + 100)
 @pytest.mark.parametrize("page_name", SESSIONS)
 async def test_the_commands_of_a_page_can_be_carried_out_one_after_the_other(
-    page_name: str, story: tuple[Shell, str], name: Names, postgres_location: Location
+    page_name: str, story: tuple[Shell, str], name: Names, request: pytest.FixtureRequest
 ) -> None:
     shell, command_id = story
     script = "\n".join(f": {block.where}\n{block.text}" for block in of(SHELL) if block.page == page_name)
     (shell.home / "backup").mkdir()
     (shell.home / "elsewhere").mkdir()
+    if POSTGRES in script:
+        script = script.replace(POSTGRES, request.getfixturevalue("postgres_location").url)
     instead = {
         r"\bweb\b": name("web"),
         r"\bCOMMAND_ID\b": command_id,
-        r"postgresql://docker_mcp@db\.example/docker_mcp": postgres_location.url,
         r"(metrics --serve) +#": rf"\1 127.0.0.1:{free_port()} #",
         r"/(backup|elsewhere|tmp/trial)/": rf"{shell.home}/\1/",
         r"\bledger-\d{8}T\d{6}Z\.db": "$(basename ledger-*Z.db)",
