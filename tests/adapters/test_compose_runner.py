@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,18 @@ def test_past_its_time_it_ends_with_its_children(plugin: Plugin, tmp_path: Path,
     wait_for(lambda: not alive(marker), BUSY_S, "the children to end")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs take interrupts also where these tests run in the background, for which shells have them ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_patient_run_may_end_by_itself(plugin: Plugin, tmp_path: Path) -> None:
     script = "trap 'echo given up >&2; exit 130' INT; while true; do read -t 0.05 <> <(:); done"
-    finished = runner_of(plugin(script), tmp_path).run([], limit_s=0.5, patient=True)
+    finished = runner_of(plugin(script), tmp_path).run([], limit_s=2, patient=True)
     assert (finished.timed_out, finished.code, finished.errors) == (True, 130, "given up\n")
 
 

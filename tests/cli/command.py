@@ -15,7 +15,7 @@ from adapters.store.location import Location
 from tests.conftest import SEALING_KEY, free_port, url_of
 from tests.forked import ForkedProcess, docker_mcp_command
 
-LIMIT_S = 60
+LIMIT_S = 180
 STDIO = (sys.executable, "-P", "-m", "server")
 
 Outcome = subprocess.CompletedProcess[str]

@@ -155,6 +155,7 @@ def test_a_server_can_be_killed_and_calls_go_on(deployment: Deployment) -> None:
 
     died = deployment.engine.inspect_container(servers[0])["State"]
     os.kill(died["Pid"], signal.SIGKILL)  # past the engine, which does not start again what it is asked to kill
+    wait_for(lambda: not Path(f"/proc/{died['Pid']}").exists(), what="its end")  # a call that it held would fail
     after = deployment.call("list-containers")
     assert after["isError"] is False, after
     wait_for(lambda: began_after(died), what="its new start")
