@@ -3,15 +3,15 @@
 # and none of them cuts the power, so waiting for a disk shows nothing. Usage: in-memory.sh COMMAND [ARGUMENT…]
 set -euo pipefail
 
-need_kb=6000000
+least_kb=8000000
 
 free_kb=$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo 2>/dev/null || echo 0)
-if [ "$(id -u)" != 0 ] || [ "${free_kb:-0}" -lt $((2 * need_kb)) ]; then
+if [ "$(id -u)" != 0 ] || [ "${free_kb:-0}" -lt $least_kb ]; then
     exec "$@"
 fi
 disk=$(mktemp -d)
-trap 'umount --lazy "$disk" 2>/dev/null || true; rmdir "$disk"' EXIT
-if mount -t tmpfs -o "size=${need_kb}k,nr_inodes=2m,mode=1777" tmpfs "$disk" 2>/dev/null; then
+trap 'umount --lazy "$disk" 2>/dev/null || true; rmdir "$disk" || true' EXIT
+if mount -t tmpfs -o "size=$((free_kb / 2))k,nr_inodes=2m,mode=1777" tmpfs "$disk" 2>/dev/null; then
     export TMPDIR="$disk"
 fi
 "$@"

@@ -38,12 +38,6 @@ def without_packages(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_is_well_formed(script: str) -> None:
-    done = subprocess.run(["bash", "-n", ROOT / "scripts" / script], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
 @pytest.mark.engine
 @pytest.mark.postgres
 @pytest.mark.parametrize("script", SCRIPTS)
