@@ -76,6 +76,7 @@ def test_the_suite_is_installed_once_for_each_state_of_the_lock_file(
     tree: Path, search_path: Path, pinned: Path
 ) -> None:
     executable(search_path / "npm", 'echo "$@" >>../../asked')
+    asked: list[str] = []
     for expected, lock in ((1, '{"pinned": 1}'), (1, '{"pinned": 1}'), (2, '{"pinned": 2}')):
         pinned.write_text(lock)
         done = run(tree, "conformance-parts.sh", PATH=str(search_path))
