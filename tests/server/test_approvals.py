@@ -18,6 +18,7 @@ from server.bootstrap import Application
 from server.call import Answer, Caller
 from tests.conftest import Serve
 from tests.engine_proxy import EngineProxy
+from tests.real.stack_files import SLEEPER
 from tests.waiting import WAIT_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P7")]
@@ -293,7 +294,8 @@ async def test_a_stack_is_deployed_as_it_was_planned(
     desk: Desk, rules: Rules, image: str, name: Callable[..., str], engine: docker.APIClient
 ) -> None:
     rules({"objects": ["stack/*"]})
-    yaml = f"services: {{web: {{image: {image}, command: sleep 600, environment: {{TOKEN: pl4nted-secret}}}}}}"
+    web = {"image": image, "command": SLEEPER, "environment": {"TOKEN": "pl4nted-secret"}}
+    yaml = orjson.dumps({"services": {"web": web}}).decode()
     command_id = await desk.deferred("alice", "deploy-compose", project_name=name("s"), compose_yaml=yaml)
     assert desk.types(command_id) == ["command.received", "command.planned", "command.deferred"]
     assert not exists(engine, f"{name('s')}-web-1")
