@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.chain import audit_record, hash_record, timestamp, verify
@@ -126,6 +126,7 @@ def test_the_evidence_is_a_digest_of_every_other_column(rows: list[RecordedEvent
 
 
 @pytest.mark.parametrize("event_type", sorted(EVENTS))
+@settings(max_examples=30)  # of each type
 @given(data=st.data())
 def test_events_with_any_content_make_a_record_that_verifies(event_type: str, data: st.DataObject) -> None:
     row = sealed(data.draw(new_events(EVENTS[event_type])), None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -40,6 +40,7 @@ def test_every_type_has_made_up_events() -> None:
 
 
 @pytest.mark.parametrize("event_type", sorted(EVENT_TYPES))
+@settings(max_examples=30)  # of each type
 @given(data=st.data())
 def test_an_event_comes_back_from_its_text(event_type: str, data: st.DataObject) -> None:
     event = data.draw(EVENTS[event_type])

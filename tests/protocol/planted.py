@@ -75,7 +75,7 @@ def watched_processes(found: set[Sighting], needles: Collection[str]) -> Iterato
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.05):
             for folder in Path("/proc").glob("[0-9]*"):
                 found.update(_sightings(folder, needles))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_json
@@ -250,6 +250,7 @@ def test_very_many_arguments_are_refused(tool: AnyTool) -> None:
 
 @pytest.mark.promise("P6")
 @every_tool
+@settings(max_examples=30)  # of each tool
 @given(data=st.data())
 def test_no_value_of_an_argument_is_repeated(tool: AnyTool, data: st.DataObject) -> None:
     arguments: Any = copy.deepcopy(CALLS[tool.name])
