@@ -77,7 +77,7 @@ async def test_a_command_that_meets_a_restart_of_the_engine_gets_the_outcome_tha
     serve: Serve, restarting: RestartingEngine, tool: str
 ) -> None:
     stubborn = ["sh", "-c", "trap '' TERM; sleep 600 & wait"]
-    made = restarting.api.create_container(restarting.image, stubborn, name=tool)
+    made = restarting.api.create_container(restarting.image, stubborn, name=tool, stop_timeout=1)
     restarting.api.start(made["Id"])
     before = restarting.api.inspect_container(tool)["State"]
     async with serve(catalogue=QUICK, DOCKER_HOST=restarting.url) as application:
@@ -109,7 +109,7 @@ async def test_events_of_an_engine_that_is_started_again_are_followed_and_the_ti
     def observed(what: str) -> bool:
         return ("engine.observed", what) in seen()
 
-    made = restarting.api.create_container(restarting.image, ["sleep", "600"], name="followed")
+    made = restarting.api.create_container(restarting.image, ["sleep", "600"], name="followed", stop_timeout=1)
     async with serve(DOCKER_HOST=restarting.url, DOCKER_MCP_ENGINE_EVENTS=True) as application:
         restarting.api.start(made["Id"])
         await eventually(lambda: observed("followed start"))
