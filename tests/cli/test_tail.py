@@ -7,7 +7,6 @@ import pty
 import queue
 import re
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +17,10 @@ from adapters.store.location import Location
 from domain.events import AuthenticationFailed, EngineObserved, event_of
 from domain.principal import ANONYMOUS, SYSTEM
 from server.bootstrap import Application, new_id
-from tests.cli.command import STDIO, complaint, docker_mcp, environment, log_at
+from tests.cli.command import complaint, docker_mcp, environment, log_at
 from tests.conftest import ADMIN, Serve, caller
 from tests.contract.rows import rows
+from tests.forked import ForkedProcess
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -44,10 +44,10 @@ DIED = EngineObserved(
 def tailing(log: Location, *options: str, terminal: bool = False, **variables: str) -> Iterator[Lines]:
     """Run ``tail`` and give what waits for its next line; ends it as Ctrl-C does."""
     ours, theirs = pty.openpty() if terminal else os.pipe()
-    process = subprocess.Popen(
-        [*STDIO, "tail", *options], stdout=theirs, env=environment({**log_at(log), **variables}), cwd="/"
-    )
-    os.close(theirs)
+    with os.fdopen(theirs, "wb", buffering=0) as stdout:
+        process = ForkedProcess(
+            ["server", "tail", *options], environment({**log_at(log), **variables}), "/", stdout=stdout
+        )
     lines: queue.Queue[str] = queue.Queue()
 
     def read() -> None:
@@ -61,8 +61,8 @@ def tailing(log: Location, *options: str, terminal: bool = False, **variables: s
         yield lambda: lines.get(timeout=60)
     finally:
         process.send_signal(signal.SIGINT)
-        code = process.wait(30)
-        reader.join(30)
+        code = process.wait(60)
+        reader.join(60)
     assert code == 0
 
 
