@@ -13,6 +13,7 @@ from adapters.store.location import Location
 from domain.errors import ConfigurationError, LogUnavailableError
 
 _MIGRATION_LOCK = 0x646D6371
+_CONNECT_S = 10.0
 
 
 def migrate(location: Location) -> None:
@@ -20,9 +21,11 @@ def migrate(location: Location) -> None:
 
     Raises:
         LogUnavailableError: if the database cannot be reached or changed.
-        ConfigurationError: if a newer version has migrated it.
+        ConfigurationError: if a newer version has migrated it, or it cannot hold every text.
     """
     location.make_file()
+    if not location.is_sqlite:
+        _check_encoding(location)
     engine = _engine(location)
     try:
         with engine.begin() as connection:
@@ -46,6 +49,18 @@ def alembic_config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+def _check_encoding(location: Location) -> None:
+    from adapters.store.postgres import connect
+
+    with connect(location.url, _CONNECT_S) as connection:
+        encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"the database has the encoding {encoding}",
+            hint="make one for the log: CREATE DATABASE docker_mcp ENCODING 'UTF8' TEMPLATE template0",
+        )
 
 
 def _engine(location: Location) -> Engine:

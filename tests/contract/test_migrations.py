@@ -105,3 +105,17 @@ def test_a_database_of_a_newer_version_is_not_written(location: Location) -> Non
     execute(location, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigurationError, match="9999"):
         SqlEventStore(location, now_ms, new_id()).check()
+
+
+@pytest.mark.postgres
+def test_a_database_that_cannot_hold_every_text_is_refused(postgres: PostgresServer) -> None:
+    database = postgres.create_database()
+    postgres.drop_database(database)
+    execute(
+        Location.parse(postgres.url("postgres")),
+        f"CREATE DATABASE {database} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+    )
+    with pytest.raises(ConfigurationError, match="encoding SQL_ASCII") as refused:
+        migrate(Location.parse(postgres.url(database)))
+    assert "ENCODING 'UTF8'" in (refused.value.hint or "")
+    postgres.drop_database(database)
