@@ -57,6 +57,22 @@ def clients(location: Location, seconds: float) -> Row:
     )
 
 
+def servers_on_a_file(location: Location, seconds: float) -> Row:
+    """8 processes with a caller each on one SQLite file, as 8 stdio clients have them; against two bare commits."""
+    with two_bare_commits(location) as commits:
+        floor = _per_second(commits, seconds / 2)
+        rate = _commands_per_second(location, CLIENTS, 1, seconds)
+        floor = (floor + _per_second(commits, seconds / 2)) / 2
+    return Row(
+        what=f"durable commands, {CLIENTS} processes on one file, {kind_of(location)}",
+        ours=rate,
+        unit="/s",
+        floor=floor,
+        floor_is="2 bare commits in a row",
+        aim=ratio_at_least(1),
+    )
+
+
 async def turns(location: Location, rounds: int) -> Row:
     """A change of one container that does nothing, with and without turns between processes, in turns."""
     with containers(1) as (name,):

@@ -10,7 +10,7 @@ from tests.benchmarks.folds import folding
 from tests.benchmarks.measure import Row
 from tests.benchmarks.recording import durable_commands, group_commit
 from tests.benchmarks.replaying import replay
-from tests.benchmarks.replicas import clients, replicas, turns
+from tests.benchmarks.replicas import clients, replicas, servers_on_a_file, turns
 from tests.benchmarks.scraping import scrapes
 from tests.benchmarks.serving import list_of_fifty, start_up
 from tests.benchmarks.sizes import memory, tools_list
@@ -48,6 +48,7 @@ def _together(bench: Bench) -> Iterator[Row]:
     yield from replicas(lambda: bench.new_logs()[1], bench.effort.seconds)
     for location in bench.new_logs():
         yield clients(location, bench.effort.seconds)
+    yield servers_on_a_file(bench.new_logs()[0], bench.effort.seconds)
     for location in bench.new_logs():
         yield asyncio.run(turns(location, bench.effort.rounds * 20))
 
