@@ -60,20 +60,19 @@ def write(found: Results, directory: Path, name: str) -> None:
     (directory / f"{name}.svg").write_text(chart(found["title"], conditions(found), found["rows"]))
 
 
-def publish(directory: Path) -> list[str]:
-    """Put the tables that stand in a directory into the page, its charts beside it; return the names of those found."""
-    page, names = PAGE.read_text(), []
+def publish(directory: Path, to: Path = PAGE) -> list[str]:
+    """Put the tables that stand in a directory into a page, their charts beside it; return the names of those found."""
+    page, names = to.read_text(), list[str]()
     for file in sorted(directory.glob("*.json")):
         name, found = file.stem, json.loads(file.read_text())
         before, begin, rest = page.partition(f"<!-- {name}: begin -->\n")
         _, end, after = rest.partition(f"<!-- {name}: end -->\n")
         if not end:
             continue
-        page = f"{before}{begin}{found.get('markdown') or markdown(found)}\n{end}{after}"
-        if (drawn := directory / f"{name}.svg").exists():
-            (PAGE.parent / drawn.name).write_text(drawn.read_text())
+        page = f"{before}{begin}![{found['title']}]({name}.svg)\n\n{markdown(found)}\n{end}{after}"
+        (to.parent / f"{name}.svg").write_text((directory / f"{name}.svg").read_text())
         names.append(name)
-    PAGE.write_text(page)
+    to.write_text(page)
     return names
 
 
