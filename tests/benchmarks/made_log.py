@@ -31,6 +31,7 @@ _DAYS: Final = 60
 _CHUNK: Final = 20_000
 _MANY: Final = 100_000
 """From so many events on it pays to start a process."""
+_SIZE_BYTES: Final = 8
 _ID_DIGITS: Final = 19
 _DECISION_POLICY: Final = f"docker-mcp/role-%s@{POLICY}"
 _sha256: Final = hashlib.sha256
@@ -59,8 +60,8 @@ def _computed_elsewhere(events: int, seed: int) -> Iterator[Rows]:
     words = [sys.executable, "-m", "tests.benchmarks.made_log", str(events), str(seed)]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        while (rows := marshal.load(process.stdout)) is not None:
-            yield rows
+        while size := process.stdout.read(_SIZE_BYTES):
+            yield marshal.loads(process.stdout.read(int.from_bytes(size, "big")))
     assert process.returncode == 0
 
 
@@ -216,5 +217,5 @@ def _day(days: int) -> str:
 if __name__ == "__main__":
     gc.disable()  # there are no cycles
     for rows in made(int(sys.argv[1]), int(sys.argv[2])):
-        marshal.dump(rows, sys.stdout.buffer)
-    marshal.dump(None, sys.stdout.buffer)
+        packed = marshal.dumps(rows)
+        sys.stdout.buffer.write(len(packed).to_bytes(_SIZE_BYTES, "big") + packed)
