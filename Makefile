@@ -2,7 +2,7 @@ PYTHON ?= python3
 MINUTES ?= 3
 BIN := .venv/bin
 
-.PHONY: run test check benchmark torture conformance newest docs format lock
+.PHONY: run test check benchmark benchmark-peers torture conformance newest docs format lock
 
 run: .venv/runtime  ## set up, then serve over HTTP and print what to paste into a client
 	scripts/engine.sh
@@ -18,11 +18,15 @@ check: .venv/development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-benchmark: .venv/development  ## print the speed table, each figure beside its floor
+benchmark: .venv/development  ## print and chart the speed table, each figure beside its floor; OPTIONS as --large
 	scripts/test-parts.sh
 	scripts/engine.sh
 	scripts/compose.sh
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(OPTIONS)
+
+benchmark-peers: .venv/development  ## measure side by side with another Docker MCP server, which it installs apart
+	scripts/engine.sh
+	scripts/peers.sh
 
 torture: .venv/development  ## kill, pause and break servers for MINUTES on each database, then compare what is left
 	scripts/test-parts.sh

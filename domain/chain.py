@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -41,6 +42,9 @@ _OUTCOME: Final[Mapping[str | None, tuple[str, str, str]]] = {
 """Outcome, severity and quarantine decision of a record by its status."""
 
 _dumps: Final = orjson.dumps
+_NULLABLE: Final = attrgetter("tool", "object", "purpose", "correlation_id", "causation_id", "trace_id", "span_id")
+"""The columns that may be empty, but for the previous hash, which is compared before. No column holds a number that is
+not whole: where none may be missing it changes the hash, here one that is not finite would not."""
 _DECISIONS: Final = frozenset({"command.authorized", "command.denied", "command.deferred"})
 
 
@@ -52,6 +56,7 @@ class Fault:
     problem: str
 
 
+@lru_cache(64)  # the records of one append have one time
 def timestamp(milliseconds: int) -> str:
     """Return ``milliseconds`` since 1970 UTC as RFC 3339 with milliseconds and ``Z``."""
     minutes, rest = divmod(milliseconds, 60_000)
@@ -132,7 +137,7 @@ def _integer(value: object, otherwise: int) -> int:
 
 
 def _matches_its_hash(event: RecordedEvent) -> bool:
-    if float in map(type, event):  # no column holds one, and JSON would write infinity as if the column were empty
+    if float in map(type, _NULLABLE(event)):  # JSON would write infinity as if it were empty
         return False
     try:
         return sha256_hex(_dumps(_record(*event))) == event.event_hash

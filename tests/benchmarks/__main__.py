@@ -1,78 +1,88 @@
-"""``make benchmark``: prints the speed table. ``--quick`` takes fewer rounds.
+"""``make benchmark``: measures, prints the speed table, and writes it with a chart; ``--help`` tells the rest.
 
-``python -m tests.benchmarks generate URL [EVENTS]`` fills an empty log instead, and
-``python -m tests.benchmarks ask URL`` asks such a log by every usual filter, ``replay URL`` opens it at any moment.
+Made logs of any length can be made and asked by themselves: ``generate``, ``ask`` and ``replay`` with a database URL.
 """
 
-import asyncio
-import os
-import platform
+import argparse
 import sys
-import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from adapters.store.location import Location
-from adapters.store.migrate import migrate
+from tests.benchmarks import report
 from tests.benchmarks.asking import audit_queries
-from tests.benchmarks.folds import folding
+from tests.benchmarks.bench import QUICK, Effort, bench
 from tests.benchmarks.made_log import generate
-from tests.benchmarks.measure import Row, table
-from tests.benchmarks.recording import durable_commands, group_commit, sync_ms
+from tests.benchmarks.measure import Row
+from tests.benchmarks.recording import sync_ms
 from tests.benchmarks.replaying import replay
-from tests.benchmarks.replicas import clients, replicas, turns
-from tests.benchmarks.scraping import scrapes
-from tests.benchmarks.serving import list_of_fifty, start_up
-from tests.benchmarks.stacks import BareCompose, deployments, stack_of_ten
-from tests.benchmarks.verifying import verification
-from tests.conftest import PostgresServer, postgres_server
+from tests.benchmarks.sections import SECTIONS
+
+_TITLE: Final = "Docker MCP Server: share of each aim"
+_LARGE: Final = 5_000_000
+_LONG: Final = 100_000
 
 
-def main(*, quick: bool) -> None:
-    with tempfile.TemporaryDirectory() as name, postgres_server() as server:
-        directory = Path(name)
-        rows = _rows(directory, server, BareCompose(directory), quick=quick)
-        print(f"{platform.machine()}, {os.cpu_count()} CPUs, fdatasync {sync_ms(directory):.2f} ms")
-    print(table(rows))
+def main(arguments: Sequence[str]) -> None:
+    asked = _parser().parse_args(arguments)
+    if asked.do == "measure":
+        measure(asked.only or list(SECTIONS), _effort(asked), asked.to)
+    elif asked.do == "publish":
+        print(f"docs/benchmarks.md: {', '.join(report.publish(asked.to)) or 'nothing found'}")
+    elif asked.do == "generate":
+        print(f"{generate(Location.parse(asked.url), asked.events):,.0f} events/s")
+    elif asked.do == "ask":
+        print(report.text(audit_queries(Location.parse(asked.url), 30, only_slowest=False)))
+    else:
+        print(report.text(replay(Location.parse(asked.url), 3)))
 
 
-def _rows(directory: Path, server: PostgresServer, compose: BareCompose, *, quick: bool) -> list[Row]:
-    few = 3 if quick else 15
-    state = directory / "state"
-    rows = [start_up(state, few), list_of_fifty(state, few * 20)]
-    rows += [*deployments(state, compose, few), stack_of_ten(state, compose, few * 5)]
-    for location in _new_logs(directory, server):
-        generate(location, 50_000 if quick else 1_000_000)
-        rows += audit_queries(location, few * 5)
-        rows += replay(location, few)
-    for slow_sync in (False, True):
-        for location in _new_logs(directory, server):
-            rows.append(group_commit(location, 1 if quick else 4, slow_sync=slow_sync))
-    for location in _new_logs(directory, server):
-        rows += asyncio.run(durable_commands(location, 200 if quick else 1500))
-    for location in _new_logs(directory, server):
-        rows += folding(location, 20_000 if quick else 100_000, few)
-    rows += scrapes(lambda: _new_logs(directory, server), [1000, 20_000 if quick else 1_000_000], few * 5)
-    for location in _new_logs(directory, server):
-        rows += verification(location, 50_000 if quick else 500_000)
-    rows += replicas(lambda: _new_logs(directory, server)[1], 1 if quick else 5)
-    rows += [clients(location, 1 if quick else 5) for location in _new_logs(directory, server)]
-    rows += [asyncio.run(turns(location, few * 20)) for location in _new_logs(directory, server)]
-    return rows
+def measure(sections: Sequence[str], effort: Effort, to: Path) -> None:
+    """Measure sections of the table; what is done is written after each, since the whole takes its time."""
+    rows: list[Row] = []
+    with bench(effort) as place:
+        facts = {"fdatasync_ms": round(sync_ms(place.directory), 2)}
+        found = report.results(_TITLE, rows, facts)
+        for section in sections:
+            for row in SECTIONS[section](place):
+                print(report.text([row]).splitlines()[-1], file=sys.stderr, flush=True)
+                rows.append(row)
+            report.write(found := report.results(_TITLE, rows, facts), to, "benchmarks")
+    print(f"{report.conditions(found)}\n{report.text(rows)}\n\nwritten to {to}: benchmarks.json, .md and .svg")
 
 
-def _new_logs(directory: Path, server: PostgresServer) -> list[Location]:
-    on_postgres = Location.parse(server.url(server.create_database()))
-    migrate(on_postgres)
-    return [Location(path=Path(tempfile.mkdtemp(dir=directory)) / "ledger.db"), on_postgres]
+def _effort(asked: argparse.Namespace) -> Effort:
+    effort = QUICK if asked.quick else Effort()
+    if asked.large:
+        effort = replace(effort, events=(*effort.events, _LARGE))
+    return replace(effort, calls=_LONG) if asked.long else effort
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.set_defaults(do="measure", only=None, quick=False, large=False, long=False, to=Path("build/benchmarks"))
+    _measuring(parser)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    publish = commands.add_parser("publish", help="put the last tables and charts into docs/benchmarks.md")
+    publish.set_defaults(do="publish")
+    for name, told in (("generate", "fill an empty log"), ("ask", "ask a log by every filter"), ("replay", "open one")):
+        command = commands.add_parser(name, help=told)
+        command.set_defaults(do=name)
+        command.add_argument("url", metavar="URL")
+        if name == "generate":
+            command.add_argument("events", metavar="EVENTS", type=int, nargs="?", default=1_000_000)
+    return parser
+
+
+def _measuring(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and short logs: shows that it works")
+    parser.add_argument("--large", action="store_true", help="also logs of 5 M events")
+    parser.add_argument("--long", action="store_true", help="memory over 100,000 calls")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="this section; may be repeated")
+    parser.add_argument("--to", type=Path, help="where the table is written: build/benchmarks")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["generate"]:
-        url, *number = sys.argv[2:]
-        print(f"{generate(Location.parse(url), *map(int, number)):.0f} events/s")
-    elif sys.argv[1:2] == ["ask"]:
-        print(table(audit_queries(Location.parse(sys.argv[2]), 30, only_slowest=False)))
-    elif sys.argv[1:2] == ["replay"]:
-        print(table(replay(Location.parse(sys.argv[2]), 3)))
-    else:
-        main(quick="--quick" in sys.argv)
+    main(sys.argv[1:])

@@ -13,11 +13,12 @@ from domain.catalogue import CATALOGUE
 from domain.catalogue.audit import AuditQuery
 from domain.catalogue.tool import Run
 from server.bootstrap import new_id, now_ms
+from tests.benchmarks.labels import label_of
 from tests.benchmarks.made_commands import PRINCIPALS, RARE_PRINCIPAL
-from tests.benchmarks.measure import Row, in_turns, median_ms
+from tests.benchmarks.measure import Row, below, in_turns, median_ms
 from tests.contract.events import AUTHORIZED, RECEIVED, STARTED, life, stream
 
-_AIM_MS: Final = 5.0
+_AIM_MS: Final = 5
 _QUESTIONS: Final[dict[str, dict[str, Any]]] = {
     "no filter": {},
     "principal": {"username": PRINCIPALS[0]},
@@ -58,19 +59,19 @@ def audit_queries(location: Location, rounds: int, *, only_slowest: bool = True)
     works = [query(given) for given in _QUESTIONS.values()]
     *taken, least, unserved = map(median_ms, in_turns([*works, floor, query(_UNSERVED)], rounds))
     store.close()
-    kind = "SQLite" if location.is_sqlite else "PostgreSQL"
-    label = f"{asked.position / 1e6:.1f} M events, {kind}"
+    label = label_of(location, asked.position)
+    slowest = f"slowest of {len(_QUESTIONS)}: " if only_slowest else ""
     by_cost = sorted(zip(taken, _QUESTIONS, strict=True), reverse=True)
     rows = [
         Row(
-            f"audit query by {name}, {label}",
-            f"{ms:.2f} ms",
-            f"read these rows {least:.2f} ms",
-            f"{ms / least:.1f}",
-            f"< {_AIM_MS:.0f} ms",
-            ms < _AIM_MS,
+            what=f"{slowest}audit query by {name}, {label}",
+            ours=ms,
+            unit="ms",
+            floor=least,
+            floor_is="reading these rows",
+            aim=below(_AIM_MS),
         )
         for ms, name in by_cost
     ]
-    bounded = Row(f"audit query no index serves, 20 k entries, {label}", f"{unserved:.0f} ms", "", "", "bounded", True)
+    bounded = Row(what=f"audit query no index serves, {label}", ours=unserved, unit="ms", note="20 k entries, bounded")
     return [rows[0], bounded] if only_slowest else [*rows, bounded]

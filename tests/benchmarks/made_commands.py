@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from domain.canonical import sha256_hex
@@ -71,6 +71,8 @@ _WITHOUT_OBJECT: Final = frozenset(
     {"list-containers", "network-list", "compose-list", "image-list", "system-info", "get-command", "audit-logs"}
 )
 _ENDINGS: Final = {"success": 930, "failed": 40, "denied": 14, "rejected": 10, "cancelled": 4, "unknown": 2}
+_CALLED: Final = [tool for tool, (calls, _) in _TOOLS.items() for _ in range(calls)]
+_ENDED: Final = [ending for ending, times in _ENDINGS.items() for _ in range(times)]
 
 _JUDGED: Final = {"allowed": ("info", "release"), "denied": ("medium", "quarantine"), "error": ("high", "release")}
 
@@ -79,7 +81,7 @@ _UNTIL: Final = 9_876_543_210_123
 
 
 class Template(NamedTuple):
-    """An event whose data lacks only what differs from one command to the next."""
+    """An event with words in capitals and odd numbers for what differs from one command to the next."""
 
     type: str
     status: str | None
@@ -90,21 +92,30 @@ class Template(NamedTuple):
     text: str
     typical_us: int
 
-    def data(self, rng: random.Random, at_ms: int, executor: str, target: str | None) -> str:
-        if "%" not in self.text:
-            return self.text
-        took = int(self.typical_us * (0.5 + rng.random())) if self.typical_us else 0
-        return self.text % {"executor": executor, "took": took, "until": at_ms + 60_000, **_kept(self.type, target)}
+    def data(self, chance: float, at_ms: int, executor: str, target: str | None) -> str:
+        """Return the event's data; ``chance``, from 0 to 1, decides how long it took."""
+        before, figure, after = _filled(self.type, self.text, executor, target)
+        if figure == "until":
+            return f"{before}{at_ms + 60_000}{after}"
+        return f"{before}{int(self.typical_us * (0.5 + chance))}{after}" if figure else before
 
 
-@cache
-def _kept(event_type: str, target: str | None) -> dict[str, str]:
+@lru_cache(100_000)
+def _filled(event_type: str, text: str, executor: str, target: str | None) -> tuple[str, str, str]:
+    """Return the text before and after the one figure that no two events share, and which figure that is."""
     name = (target or "").partition("/")[2]
-    return {
-        "name": name,
-        "id": sha256_hex((target or "").encode()),
-        "digest": sha256_hex(f"{event_type} {name}".encode()),
-    }
+    text = text.replace("EXECUTOR", executor).replace("NAME", name).replace('"ID"', f'"{_digest(target or "")}"')
+    text = text.replace("DIGEST", _digest(f"{event_type} {name}"))
+    for figure, stands_for in (("took", str(_TOOK)), ("until", str(_UNTIL))):
+        before, found, after = text.partition(stands_for)
+        if found:
+            return before, figure, after
+    return text, "", ""
+
+
+@lru_cache(10_000)
+def _digest(text: str) -> str:
+    return sha256_hex(text.encode())
 
 
 Life = tuple[Template, ...]
@@ -134,8 +145,6 @@ class Mix:
         self._executor = self._new_id()
         self._sessions = [self._new_session() for _ in range(24)]
         self._count = 0
-        self._tools = list(_TOOLS)
-        self._weights = [weight for weight, _ in _TOOLS.values()]
 
     def next(self, progress: float) -> Made:
         """Return what comes next in a log that is made to the share ``progress``, from 0 to 1."""
@@ -145,14 +154,14 @@ class Mix:
             return self._server_event()
         if self._count % 200 == 0:
             return self._authentication()
-        number = rng.randrange(len(self._sessions))
+        number = int(rng.random() * len(self._sessions))
         principal, role, session, purpose = self._sessions[number]
         if rng.random() < 0.02:
             self._sessions[number] = self._new_session()
         if progress < 0.01 and self._count % 400 == 3:
             principal, role = RARE_PRINCIPAL, "admin"
-        tool = rng.choices(self._tools, self._weights)[0]
-        ending = rng.choices(tuple(_ENDINGS), tuple(_ENDINGS.values()))[0]
+        tool = _CALLED[int(rng.random() * len(_CALLED))]
+        ending = _ENDED[int(rng.random() * len(_ENDED))]
         if ending == "unknown" and CATALOGUE.by_name(tool).effect is Effect.READ:  # type: ignore[union-attr]
             ending = "failed"
         if ending == "rejected" and rng.random() < 0.3:
@@ -287,9 +296,6 @@ def _state(kind: str) -> ObjectState:
 
 
 def _template(event: Event, typical_us: int = 0) -> Template:
-    text = event.encode().replace("%", "%%").replace("EXECUTOR", "%(executor)s")
-    text = text.replace("NAME", "%(name)s").replace("DIGEST", "%(digest)s").replace('"ID"', '"%(id)s"')
-    text = text.replace(str(_TOOK), "%(took)d").replace(str(_UNTIL), "%(until)d")
     outcome = "error" if event.status in (Status.FAILED, Status.UNKNOWN) else "denied"
     if event.status in (None, Status.RUNNING, Status.SUCCESS):
         outcome = "allowed"
@@ -301,6 +307,6 @@ def _template(event: Event, typical_us: int = 0) -> Template:
         outcome=outcome,
         judged=f'"quarantine_decision":"{quarantine}","severity":"{severity}"',
         decides=isinstance(event, CommandAuthorized | CommandDenied),
-        text=text,
+        text=event.encode(),
         typical_us=typical_us,
     )

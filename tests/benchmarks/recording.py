@@ -18,7 +18,8 @@ from adapters.store.session import Changes
 from adapters.store.sqlite import SqliteSession
 from domain.catalogue.tool import Catalogue, Command, Effect, Result, Run, Tool
 from server.bootstrap import Application, new_id, now_ms
-from tests.benchmarks.measure import Row
+from tests.benchmarks.labels import kind_of
+from tests.benchmarks.measure import Row, at_least, below, ratio_at_least
 from tests.conftest import caller, settings_for
 from tests.contract.events import life
 
@@ -35,16 +36,14 @@ def group_commit(location: Location, seconds: float, *, slow_sync: bool) -> Row:
         shared = _appends_per_second(store, PRODUCERS, seconds)
         alone.append(_appends_per_second(store, 1, seconds / 2))
     store.close()
-    ratio = shared / statistics.mean(alone)
-    aim = 8 if slow_sync else 2
     return Row(
-        f"appends of 3 and 1 events, {PRODUCERS} producers, {_kind(location)}"
-        + (", +2 ms a sync" if slow_sync else ""),
-        f"{shared:.0f}/s",
-        f"one sync each {statistics.mean(alone):.0f}/s",
-        f"{ratio:.1f}",
-        f">= {aim}",
-        ratio >= aim,
+        what=f"appends, {PRODUCERS} producers, {kind_of(location)}" + (", +2 ms a sync" if slow_sync else ""),
+        ours=shared,
+        unit="/s",
+        floor=statistics.mean(alone),
+        floor_is="one producer, one sync each",
+        aim=ratio_at_least(8 if slow_sync else 2),
+        note="3 and 1 events in turn",
     )
 
 
@@ -81,18 +80,18 @@ async def durable_commands(location: Location, rounds: int) -> list[Row]:
     rate = PRODUCERS * (rounds // 16) / (time.perf_counter() - began)
     await application.stop("measured")
     p50, floor_p50 = statistics.median(taken) * 1000, statistics.median(floors) * 1000
-    aim = 1.0 if location.path else 3.0
-    what = f"durable command, no effect, {_kind(location)}"
+    what = f"durable command, no effect, {kind_of(location)}"
     return [
         Row(
-            f"{what}, 1 caller",
-            f"p50 {p50:.2f} ms",
-            f"2 bare commits {floor_p50:.2f} ms",
-            f"{p50 / floor_p50:.2f}",
-            f"< {aim:.0f} ms",
-            p50 < aim,
+            what=f"{what}, 1 caller",
+            ours=p50,
+            unit="ms",
+            floor=floor_p50,
+            floor_is="2 bare commits",
+            aim=below(1 if location.path else 3),
+            note="p50",
         ),
-        Row(f"{what}, {PRODUCERS} callers", f"{rate:.0f}/s", "", "", "> 1000/s", rate > 1000),
+        Row(what=f"{what}, {PRODUCERS} callers", ours=rate, unit="/s", aim=at_least(1000)),
     ]
 
 
@@ -189,10 +188,6 @@ def _appends_per_second(store: SqlEventStore, producers: int, seconds: float) ->
     for thread in threads:
         thread.join()
     return sum(counts) / (time.perf_counter() - began)
-
-
-def _kind(location: Location) -> str:
-    return "SQLite" if location.path else "PostgreSQL"
 
 
 def sync_ms(directory: Path) -> float:

@@ -13,7 +13,8 @@ from domain.catalogue.replay import ReplayRange
 from domain.replay.entry import Wanted
 from server.cli.replay_page import page
 from server.cli.stretch import stretch_of
-from tests.benchmarks.measure import Row, in_turns, median_ms
+from tests.benchmarks.labels import label_of
+from tests.benchmarks.measure import Row, below, in_turns, median_ms, ratio_below
 from tests.contract.rows import execute
 
 _PAGE_EVENTS = 10_000
@@ -23,32 +24,30 @@ def replay(location: Location, rounds: int) -> list[Row]:
     """A made log: folded from its first event, opened at moments that lie as far from a snapshot as any, and shown."""
     if location.is_sqlite:
         execute(location, "PRAGMA journal_mode = WAL")  # as every server sets it
-    kind = "SQLite" if location.is_sqlite else "PostgreSQL"
     with open_snapshot(location, 60) as snapshot:
         head = WorldLog(snapshot).head()
         began = time.perf_counter()
         WorldLog(snapshot, saver(location, 60)).at(head, from_start=True)
-        folded = head / (time.perf_counter() - began)
+        folded = (time.perf_counter() - began) / head
         floor = _floor(location, head)
     moments = [min(head, number * EVERY - 1) for number in range(1, head // EVERY + 2)]
     opened = [median_ms(seconds) for seconds in in_turns([partial(_open, location, at) for at in moments], 1, 0)]
-    label = f"{head / 1e6:.1f} M events, {kind}"
+    label = label_of(location, head)
     rows = [
         Row(
-            f"fold of the world, {label}",
-            f"{folded:.0f}/s",
-            f"reading and parsing what changes something {floor:.0f}/s",
-            f"{floor / folded:.1f}",
-            "< 3",
-            floor / folded < 3,
+            what=f"replay: fold of the world, {label}",
+            ours=folded * 1e6,
+            unit="µs an event",
+            floor=floor * 1e6,
+            floor_is="reading and parsing what changes something",
+            aim=ratio_below(3),
         ),
         Row(
-            f"a moment opened, just before a snapshot, {label}",
-            f"{sorted(opened)[len(opened) // 2]:.0f} ms, at most {max(opened):.0f} ms",
-            "",
-            "",
-            "< 1000 ms",
-            max(opened) < 1000,
+            what=f"replay: the slowest moment opened, {label}",
+            ours=max(opened),
+            unit="ms",
+            aim=below(1000),
+            note=f"median {sorted(opened)[len(opened) // 2]:.0f} ms, just before a snapshot",
         ),
     ]
     if head >= _PAGE_EVENTS:
@@ -74,21 +73,20 @@ def _page(location: Location, head: int, rounds: int, label: str) -> Row:
 
     [seconds] = in_turns([write], rounds, 1)
     return Row(
-        f"page of {_PAGE_EVENTS} events, {label}",
-        f"{median_ms(seconds):.0f} ms, {written / 1e6:.2f} MB",
-        "",
-        "",
-        "< 2 MB",
-        written < 2_000_000,
+        what=f"replay: page of {_PAGE_EVENTS:,} events, {label}",
+        ours=written / 1e6,
+        unit="MB",
+        aim=below(2),
+        note=f"made in {median_ms(seconds):.0f} ms",
     )
 
 
 def _floor(location: Location, head: int) -> float:
-    """Return events a second of a loop that only reads and parses the rows that a fold reads."""
+    """Return seconds an event of a loop that only reads and parses the rows that a fold reads."""
     began = time.perf_counter()
     with Beside(location, 60) as beside:
         for after in range(0, head, 10_000):
             sql = f"SELECT data FROM event WHERE position > ? AND position <= ? AND {CHANGES_SQL} ORDER BY position"
             for (data,) in beside.query(sql, after, after + 10_000):
                 orjson.loads(data)
-    return head / (time.perf_counter() - began)
+    return (time.perf_counter() - began) / head

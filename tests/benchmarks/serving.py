@@ -15,7 +15,7 @@ import docker
 
 from adapters.docker.demo_image import provide_image
 from adapters.docker.engine import Engine
-from tests.benchmarks.measure import Row, in_turns, median_ms
+from tests.benchmarks.measure import Row, in_turns, median_ms, ratio_below
 from tests.benchmarks.wire import NOOP_SERVER, OUR_SERVER, Wire, wire
 
 CONTAINERS: Final = 50
@@ -36,14 +36,13 @@ def start_up(directory: Path, rounds: int) -> Row:
         subprocess.run([sys.executable, "-c", _SDK_ALONE], check=True)
 
     ours, floor = map(median_ms, in_turns([first_answer, import_sdk], rounds))
-    ratio = ours / floor
     return Row(
-        "start to first answer, stdio",
-        f"{ours:.0f} ms",
-        f"import SDK {floor:.0f} ms",
-        f"{ratio:.2f}",
-        "< 1.3",
-        ratio < 1.3,
+        what="start to first answer, stdio",
+        ours=ours,
+        unit="ms",
+        floor=floor,
+        floor_is="importing the SDK alone",
+        aim=ratio_below(1.3),
     )
 
 
@@ -63,15 +62,14 @@ def list_of_fifty(directory: Path, rounds: int) -> Row:
         ]
         listed, call, request = map(median_ms, in_turns(works, rounds, warm_up=10))
         size = len(str(ours.call("list-containers", {"all": True})["content"][0]["text"]))
-    ratio = listed / (call + request)
-    floor = f"engine {request:.2f} + SDK {call:.2f} ms"
     return Row(
-        f"list-containers, {CONTAINERS} ({size} B), stdio",
-        f"{listed:.2f} ms",
-        floor,
-        f"{ratio:.2f}",
-        "< 1.5",
-        ratio < 1.5,
+        what=f"list-containers, {CONTAINERS} containers, stdio",
+        ours=listed,
+        unit="ms",
+        floor=call + request,
+        floor_is=f"bare engine request {request:.2f} + bare SDK call {call:.2f}",
+        aim=ratio_below(1.5),
+        note=f"{size:,} B",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from adapters.compose.plugin import ComposeMissingError, find_plugin
 from adapters.docker.demo_image import provide_image
 from adapters.docker.engine import Engine
-from tests.benchmarks.measure import Row, in_turns, median_ms
+from tests.benchmarks.measure import Row, in_turns, median_ms, ratio_below
 from tests.benchmarks.wire import OUR_SERVER, Wire, wire
 
 LISTED: Final = 10
@@ -108,6 +108,11 @@ def _file(services: int, *, with_health_check: bool = False) -> str:
 
 
 def _row(what: str, seconds: list[float], bare: str, bare_seconds: list[float]) -> Row:
-    ours, floor = median_ms(seconds), median_ms(bare_seconds)
-    ratio = ours / floor
-    return Row(what, f"{ours:.0f} ms", f"bare {bare} {floor:.0f} ms", f"{ratio:.2f}", f"< {_AIM}", ratio < _AIM)
+    return Row(
+        what=what,
+        ours=median_ms(seconds),
+        unit="ms",
+        floor=median_ms(bare_seconds),
+        floor_is=f"bare Compose {bare}",
+        aim=ratio_below(_AIM),
+    )

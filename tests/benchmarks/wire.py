@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,9 +25,9 @@ OUR_SERVER = ["-m", "server", "stdio"]
 class Wire:
     """One stdio server process and its answers."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str], program: str = sys.executable) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [program, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -67,8 +67,8 @@ class Wire:
 
 
 @contextmanager
-def wire(arguments: list[str], environment: dict[str, str]) -> Iterator[Wire]:
-    opened = Wire(arguments, environment)
+def wire(arguments: Sequence[str], environment: dict[str, str], program: str = sys.executable) -> Iterator[Wire]:
+    opened = Wire(arguments, environment, program)
     try:
         opened.initialize()
         yield opened

@@ -1,14 +1,20 @@
 """What every event store keeps to, on SQLite and on PostgreSQL."""
 
+import itertools
+import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing, contextmanager
 
+import psycopg
 import pytest
 
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
+from adapters.store.postgres import APPEND_LOCK
 from domain.chain import verify
 from domain.errors import ConcurrentAppendError, LogUnavailableError
 from domain.events import RecordedEvent
@@ -16,6 +22,7 @@ from domain.secrets import DataKey
 from server.bootstrap import new_id, now_ms
 from tests.contract.events import AUTHORIZED, DENIED, LIFE, RECEIVED, STARTED, SUCCEEDED, UNKNOWN, life, stream
 from tests.contract.rows import rows
+from tests.waiting import wait_for
 
 WAIT_S = 30
 
@@ -248,3 +255,31 @@ def test_text_of_any_script_comes_back_as_it_was(store: SqlEventStore) -> None:
     again = store.read_stream(command.context.command_id)
     assert again == list(recorded)
     assert list(verify(again)) == []
+
+
+@contextmanager
+def turn_held(location: Location) -> Iterator[None]:
+    """As if another server were appending."""
+    if location.path:
+        with closing(sqlite3.connect(location.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+    else:
+        with psycopg.connect(location.url) as server:
+            server.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
+            yield
+
+
+def test_what_arrives_while_a_server_waits_for_its_turn_shares_its_transaction(location: Location) -> None:
+    """So several servers on one log share each sync among as many callers as one server does."""
+    moments = itertools.count(1)
+    store = SqlEventStore(location, lambda: next(moments), new_id(), timeout_s=30)
+    store.check()
+    before = next(moments)
+    with turn_held(location):
+        appended = [store.append(life())]
+        wait_for(appended[0].running)
+        appended += [store.append(life()) for _ in range(3)]
+    times = {event.occurred_at_ms for each in appended for event in each.result(30)}
+    store.close()
+    assert times == {before + 1}

@@ -16,9 +16,9 @@ from domain.catalogue.tool import AnyTool, Command, Effect, PromptCommand, Surfa
 from domain.objects import Kind
 from domain.secrets import digested_fields, dropped_fields, revealing_fields
 from tests.domain.catalogue.examples import CALLS, TOOLS
+from tests.tokens import MOST_TOKENS, tokens
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-MOST_TOKENS = 4000
 
 every_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
@@ -90,9 +90,7 @@ def test_the_tools_that_were_asked_for_are_there() -> None:
 
 
 def test_the_list_of_tools_is_small_enough_for_an_agent() -> None:
-    characters = len(json.dumps([mcp_form(tool) for tool in CATALOGUE.on(Surface.TOOL)], separators=(",", ":")))
-
-    assert characters / 4 < MOST_TOKENS
+    assert tokens([mcp_form(tool) for tool in CATALOGUE.on(Surface.TOOL)]) < MOST_TOKENS
 
 
 @pytest.mark.promise("P7")
