@@ -1,8 +1,8 @@
 """A log of any length as a busy server leaves it, sooner than by appending: ``generate(location, events)``.
 
-The rows are those that appending the same events would leave: ``domain.chain.verify`` and the guards accept them. Hashes
-are made from text that is known to need no escape, another process loads the rows meanwhile, and the database checks
-nothing then: triggers, indexes and, where it can, constraints are away for that time.
+The rows are those that appending the same events would leave: ``domain.chain.verify`` and the guards accept them.
+Hashes are made from text that is known to need no escape, another process loads the rows meanwhile, and the database
+checks nothing then: triggers, indexes and, where it can, constraints are away for that time.
 """
 
 import gc

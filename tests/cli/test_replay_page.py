@@ -1,6 +1,7 @@
 """The page of a replay in a real Chromium: it works offline, by mouse and by keyboard, and trusts nothing recorded."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,12 +62,13 @@ def story(store: SqlEventStore) -> int:
         summary="create", touched=(ObjectRef(kind=state.kind, id=state.id, name=state.name),), state_after=(state,)
     )
     command, denied = stream("create-container"), stream("restart-container", principal=HOSTILE)
-    died = EngineObserved(
-        engine="e", kind="container", action="die", object_id=state.id, name=HOSTILE, occurred_at_ms=now_ms() + 5,
-        engine_time="1.0", exit_code=137, external=True,
-    )  # fmt: skip
     refusal = CommandDenied(summary="restart", rule="role-user", policy_digest="d" * 16, reason=HOSTILE)
     store.append([command.add(each) for each in (received, authorized, started, made)]).result(10)
+    died = EngineObserved(
+        engine="e", kind="container", action="die", object_id=state.id, name=HOSTILE, occurred_at_ms=now_ms() + 1,
+        engine_time="1.0", exit_code=137, external=True,
+    )  # fmt: skip
+    time.sleep(0.01)  # each has a time of its own
     store.append([event_of(SYSTEM, died, "engine/e", new_id())]).result(10)
     recorded = store.append([denied.add(received), denied.add(refusal)]).result(10)
     return recorded[-1].position

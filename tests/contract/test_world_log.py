@@ -13,7 +13,7 @@ from adapters.store.world_check import check_world, rebuild_world
 from adapters.store.world_log import WorldLog, keep_snapshots, saver
 from domain.chain import ChainCheck
 from domain.replay.fold import fold
-from domain.replay.world import World
+from domain.replay.world import FORM, World
 from tests.benchmarks.made_log import generate
 from tests.contract.rows import execute, rows
 
@@ -109,7 +109,7 @@ def test_a_snapshot_that_was_tampered_with_is_found_and_made_anew(made: Location
     assert not any("world" in finding.part for finding in verify_log(made, TIMEOUT_S, {}).findings)
 
     execute(made, "UPDATE world_snapshot SET state = replace(state, 'running', 'paused') WHERE position = 300")
-    execute(made, "INSERT INTO world_snapshot (position, form, event_hash, state) VALUES (5000, 1, 'x', '{}')")
+    execute(made, f"INSERT INTO world_snapshot (position, form, event_hash, state) VALUES (5000, {FORM}, 'x', '{{}}')")
 
     found = [difference.describe() for difference in check_world(made, TIMEOUT_S)]
     assert found == [

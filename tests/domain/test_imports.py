@@ -13,6 +13,7 @@ PACKAGES = ("domain", "adapters", "server", "migrations")
 PURE = {
     "bisect",
     "collections",
+    "contextlib",
     "concurrent",  # the type of a future, in a port
     "copy",
     "dataclasses",
@@ -28,6 +29,7 @@ PURE = {
     "ipaddress",
     "json",
     "math",
+    "operator",
     "orjson",
     "pydantic",
     "re",

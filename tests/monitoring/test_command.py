@@ -74,6 +74,7 @@ def test_where_images_cannot_be_pulled_it_says_which_and_how_to_bring_them(
 
 @pytest.mark.engine
 @pytest.mark.promise("P6", "P7")
+@pytest.mark.timeout(UP_S * 4)
 def test_up_status_and_down_on_a_real_engine(own_engine: StackEngine, tmp_path: Path) -> None:
     own_engine.bring_images()
     env, server = settings(own_engine, tmp_path), HttpServer(tmp_path / "server")

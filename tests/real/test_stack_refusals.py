@@ -16,6 +16,7 @@ from tests.real.stack_files import SLEEPER, STACK, containers, ids, one_service,
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 SECRET = "tell-nobody-Zx81"
+NEVER_HEALTHY: dict[str, Any] = {"test": "exit 1", "interval": "1s", "retries": 500}
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +180,7 @@ async def test_a_port_in_use_is_told_with_what_stands_and_nothing_is_rolled_back
     ("keys", "patience_s", "code"),
     [
         ({"healthcheck": {"test": "exit 1", "interval": "100ms", "retries": 2}}, 30, "service_unhealthy"),
-        ({"healthcheck": {"test": "exit 1", "interval": "1s", "retries": 500}}, 3, "not_in_time"),
+        ({"healthcheck": NEVER_HEALTHY}, 3, "not_in_time"),
         ({"command": ["sh", "-c", "exit 3"]}, 30, "service_failed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -196,6 +197,8 @@ async def test_a_service_that_does_not_come_up_is_told(
     dependent: bool,
 ) -> None:
     stack = one_service(image, **keys)
+    if "healthcheck" not in keys:  # it may be seen before it ends: another one keeps the deployment waiting
+        stack["services"]["slow"] = {"image": image, "command": SLEEPER, "healthcheck": NEVER_HEALTHY}
     if dependent:
         condition = "service_healthy" if "healthcheck" in keys else "service_completed_successfully"
         stack["services"]["later"] = {

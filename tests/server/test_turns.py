@@ -162,6 +162,7 @@ async def test_a_command_whose_turn_comes_when_the_engine_is_gone_fails_on_recor
         second = asyncio.create_task(server.dispatcher.dispatch("restart-container", slow, caller(server)))
         await until(lambda: sum(f"/{name('slow')}/json" in request for request in proxy.requests) == 2)  # both looked
         proxy.refuse()
+        engine.kill(name("slow"))
         await first
         answer = await second
         events = server.store.read_stream(answer.command_id)
