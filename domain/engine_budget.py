@@ -18,7 +18,8 @@ class EngineBudget:
 
     def __init__(self, per_second: int) -> None:
         self._most = per_second * WINDOW_S
-        self._spent: Counter[str] = Counter()
+        self._spent = 0
+        self._of_object: Counter[str] = Counter()
         self._since_s = float("-inf")
         self._counts: Counter[tuple[str, str]] = Counter()
         self._since_ms = 0
@@ -27,9 +28,10 @@ class EngineBudget:
 
     def spend(self, object_id: str) -> bool:
         """Take one event of an object from the budget; return False if nothing was left for it."""
-        if self._spent.total() >= self._most or self._spent[object_id] >= self._most // 2:
+        if self._spent >= self._most or self._of_object[object_id] >= self._most // 2:
             return False
-        self._spent[object_id] += 1
+        self._spent += 1
+        self._of_object[object_id] += 1
         return True
 
     def count(self, event: EngineEvent) -> None:
@@ -46,8 +48,8 @@ class EngineBudget:
 
     def turn(self, now_s: float) -> None:
         """Renew the budget. What was counted has to be :meth:`take`-n before."""
-        self._since_s = now_s
-        self._spent.clear()
+        self._since_s, self._spent = now_s, 0
+        self._of_object.clear()
 
     def take(self, engine: str) -> EngineSuppressed | None:
         """Return what was counted since the last time, None if nothing was."""
