@@ -43,28 +43,21 @@ def replicas(new_log: Callable[[], Location], seconds: float) -> list[Row]:
 
 def clients(location: Location, seconds: float) -> Row:
     """8 callers of one process, against two bare commits one after another."""
-    with two_bare_commits(location) as commits:
-        floor = _per_second(commits, seconds / 2)
-        rate = _commands_per_second(location, 1, CLIENTS, seconds)
-        floor = (floor + _per_second(commits, seconds / 2)) / 2
-    return Row(
-        what=f"durable commands, {CLIENTS} callers of one process, {kind_of(location)}",
-        ours=rate,
-        unit="/s",
-        floor=floor,
-        floor_is="2 bare commits in a row",
-        aim=ratio_at_least(1),
-    )
+    return _beside_bare_commits(location, 1, f"{CLIENTS} callers of one process", seconds)
 
 
 def servers_on_a_file(location: Location, seconds: float) -> Row:
     """8 processes with a caller each on one SQLite file, as 8 stdio clients have them; against two bare commits."""
+    return _beside_bare_commits(location, CLIENTS, f"{CLIENTS} processes on one file", seconds)
+
+
+def _beside_bare_commits(location: Location, processes: int, who: str, seconds: float) -> Row:
     with two_bare_commits(location) as commits:
         floor = _per_second(commits, seconds / 2)
-        rate = _commands_per_second(location, CLIENTS, 1, seconds)
+        rate = _commands_per_second(location, processes, CLIENTS // processes, seconds)
         floor = (floor + _per_second(commits, seconds / 2)) / 2
     return Row(
-        what=f"durable commands, {CLIENTS} processes on one file, {kind_of(location)}",
+        what=f"durable commands, {who}, {kind_of(location)}",
         ours=rate,
         unit="/s",
         floor=floor,
