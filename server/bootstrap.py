@@ -340,9 +340,7 @@ class Application:
         """What answers questions about the log."""
         from adapters.store.audit_trail import SqlAuditTrail
 
-        return SqlAuditTrail(
-            self.store.reader, self.store.watch, self._catalogue.with_effect, lambda: self.journal.health.closing
-        )
+        return SqlAuditTrail(self.store, self._catalogue.with_effect, lambda: self.journal.health.closing)
 
     @cached_property
     def metrics(self) -> "Exposition":
@@ -369,12 +367,12 @@ class Application:
     def _recorded_stacks(self) -> Any:
         from adapters.store.recorded_stacks import SqlRecordedStacks
 
-        return SqlRecordedStacks(self.store.reader)
+        return SqlRecordedStacks(self.store.questions)
 
     def _engine_parts(self) -> "tuple[EngineEvents, EngineLog]":
         from adapters.store.engine_log import SqlEngineLog
 
-        return self.docker.events, SqlEngineLog(self.store.reader)
+        return self.docker.events, SqlEngineLog(self.store.questions)
 
     async def _count_waiting(self) -> int:
         return await self._log_workers.run(self.approvals.count)

@@ -8,8 +8,8 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Text, select
 
 from adapters.store.audit_walk import Filters, Walk, Window, asked, first_at, unsettled
-from adapters.store.commit_watch import CommitWatch
-from adapters.store.reader import EVENT, Reader
+from adapters.store.event_store import SqlEventStore
+from adapters.store.reader import EVENT
 from domain.canonical import JSON
 from domain.catalogue.audit import (
     MOST_ENTRIES_SCANNED,
@@ -67,8 +67,7 @@ class SqlAuditTrail:
 
     def __init__(
         self,
-        reader: Reader,
-        watch: CommitWatch,
+        store: SqlEventStore,
         tools_with: ToolsWith,
         closing: Callable[[], bool] = lambda: False,
         scan: int = MOST_ENTRIES_SCANNED,
@@ -76,14 +75,14 @@ class SqlAuditTrail:
         """Prepare to answer.
 
         Args:
-            reader: reads the log.
-            watch: tells that it has grown.
+            store: the log.
             tools_with: names the tools and prompts of which some call has an effect.
             closing: tells that nobody shall wait any longer since the server stops.
             scan: most index entries that one answer looks at for filters that no index serves together.
         """
-        self._reader = reader
-        self._watch = watch
+        self._read_stream = store.read_stream
+        self._reader = store.reader
+        self._watch = store.watch
         self._tools_with = tools_with
         self._closing = closing
         self._scan = scan
@@ -100,7 +99,7 @@ class SqlAuditTrail:
             self._watch.wait(mark, command.wait - waited)
 
     def _story(self, command: GetCommand, run: Run) -> CommandStory:
-        events = self._reader.stream(command.command_id)
+        events = self._read_stream(command.command_id)
         hidden = not run.sees_all_records and any(event.principal != run.principal for event in events)
         if not events or events[0].tool is None or hidden:
             raise NotFoundError(

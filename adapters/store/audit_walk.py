@@ -26,7 +26,8 @@ from sqlalchemy import (
 )
 
 from adapters.store.reader import EVENT, OPEN_COMMAND
-from adapters.store.tables import AUDIT_FILTERS, FINAL_SQL
+from adapters.store.session import FINAL_SQL
+from adapters.store.tables import AUDIT_FILTERS
 from domain.lifecycle import FINAL
 
 _FIRST: Final = EVENT.alias("first")

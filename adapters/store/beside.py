@@ -4,14 +4,12 @@ Its commits do not wait for the disk. If the last of them are lost in a power cu
 fold goes on from there; what it has read was durable before it could be read.
 """
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, Final, Self
-from urllib.parse import quote
+from contextlib import contextmanager
+from typing import Final
 
+from adapters.store.connection import Connection
 from adapters.store.location import Location
-from domain.errors import LogUnavailableError
 from domain.projections.folded import EventPart
 
 EVENTS_IN_A_BATCH: Final = 2000
@@ -21,8 +19,10 @@ _PARTS_SQL: Final = (
 )
 
 
-class Beside:
-    """A connection for one thread. Statements have ``?`` for parameters on both databases."""
+class Beside(Connection):
+    """A connection that reads the log and changes what is kept beside it."""
+
+    failing = "the read models cannot be used"
 
     def __init__(self, location: Location, timeout_s: float) -> None:
         """Connect to an existing log.
@@ -30,37 +30,11 @@ class Beside:
         Raises:
             LogUnavailableError: if it cannot be reached; so do all methods.
         """
-        self._is_sqlite = location.is_sqlite
-        self._connection: Any
-        self._failures: type[Exception]
-        if location.path:
-            self._failures = sqlite3.Error
-            with self._explained():
-                self._connection = sqlite3.connect(
-                    f"file:{quote(str(location.path))}?mode=rw", uri=True, timeout=timeout_s, isolation_level=None
-                )
-                self._connection.execute("PRAGMA synchronous = NORMAL")
+        super().__init__(location, timeout_s, read_only=False)
+        if self._is_sqlite:
+            self.query("PRAGMA synchronous = NORMAL")
         else:
-            import psycopg
-
-            from adapters.store.postgres import connect
-
-            self._failures = psycopg.Error
-            self._connection = connect(location.url, timeout_s)
-            self.query("SELECT set_config('synchronous_commit', 'off', false)")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        with suppress(self._failures):
-            self._connection.close()
-
-    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement."""
-        with self._explained():
-            rows: list[tuple[Any, ...]] = self._connection.execute(self._sql(sql), values).fetchall()
-        return rows
+            self.set(synchronous_commit="off")
 
     def change(self, sql: str, *parameters: object) -> int:
         """Run a statement; return how many rows it changed."""
@@ -93,13 +67,6 @@ class Beside:
         return int(self.query("SELECT coalesce(max(position), 0) FROM event")[0][0])
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Let all questions within see the database at one moment. Nobody waits for it."""
-        begin = "BEGIN" if self._is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-        with self._transaction(begin):
-            yield
-
-    @contextmanager
     def changes(self, *, appends_wait: bool = False) -> Iterator[None]:
         """Make all changes within at once, or none if an error leaves the block.
 
@@ -112,26 +79,3 @@ class Beside:
 
                 self.query("SELECT pg_advisory_xact_lock(?)", APPEND_LOCK)
             yield
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        with self._explained():
-            self._connection.execute(begin)
-        try:
-            yield
-            with self._explained():
-                self._connection.execute("COMMIT")
-        except BaseException:
-            with suppress(self._failures):
-                self._connection.execute("ROLLBACK")
-            raise
-
-    def _sql(self, sql: str) -> str:
-        return sql if self._is_sqlite else sql.replace("?", "%s")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except self._failures as error:  # only the name of the failure: a driver's own words may quote values
-            raise LogUnavailableError(f"the read models cannot be used: {type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""The event store port on SQLite and PostgreSQL: appends through the group-commit writer, reads through SQLAlchemy."""
+"""The event store port on SQLite and PostgreSQL: appends through the group-commit writer, fixed questions."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ from adapters import spans
 from adapters.store.executors import executors_of
 from adapters.store.location import Location
 from adapters.store.object_locks import shared_locks_of
+from adapters.store.questions import Questions
 from adapters.store.schema import check_guards, check_revision, revision
 from adapters.store.session import ROTATED_SQL, Session, SessionLostError, rotated_to
 from adapters.store.sqlite import SqliteSession
@@ -51,6 +52,7 @@ class SqlEventStore:
         self._timeout_s = timeout_s
         self._opened = False
         self._writer = GroupCommitWriter(self._open_session, clock)
+        self.questions = Questions(location, timeout_s)
 
     def check(self) -> None:
         """Connect, create or migrate the SQLite database, and check schema and guards.
@@ -70,26 +72,26 @@ class SqlEventStore:
         return appended
 
     def read_stream(self, stream: str) -> list[RecordedEvent]:
-        return self.reader.stream(stream)
+        return self.questions.stream(stream)
 
     def read(self, after: int = 0, limit: int = 1000) -> list[RecordedEvent]:
-        return self.reader.events(after, limit)
+        return self.questions.after(after, limit)
 
     def open_commands(self) -> list[OpenCommand]:
-        return self.reader.open_commands()
+        return self.questions.open_commands()
 
     def running(self) -> list[RecordedEvent]:
-        return self.reader.running()
+        return self.questions.running()
 
     def command_of_key(self, principal: str, key: str) -> str | None:
-        return self.reader.command_of_key(principal, key)
+        return self.questions.command_of_key(principal, key)
 
     def data_key(self, command_id: str) -> DataKey | None:
-        return self.reader.data_key(command_id)
+        return self.questions.data_key(command_id)
 
     @cached_property
     def reader(self) -> "Reader":
-        """The read side. SQLAlchemy is imported at the first question, not at start."""
+        """The read side for questions about the audit trail. SQLAlchemy is imported at the first one, not at start."""
         from adapters.store.reader import Reader
 
         return Reader(self.location, self._timeout_s)
@@ -106,6 +108,7 @@ class SqlEventStore:
         self._writer.close()
         self.executors.release()
         self.object_locks.close()
+        self.questions.close()
         if "reader" in self.__dict__:
             self.reader.close()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from domain.events import RecordedEvent, SealingKeyRotated
+from domain.lifecycle import FINAL, Status
 from domain.projections.open_commands import NOBODY
 from domain.secrets import DataKey
 
@@ -123,3 +124,6 @@ def rotated_to(rows: Sequence[tuple[Any, ...]]) -> str | None:
 DATA_KEYS_SQL: Final = "SELECT command_id, key_id, wrapped FROM data_key ORDER BY command_id"
 HEAD_SQL: Final = "SELECT position, event_hash, occurred_at_ms FROM event ORDER BY position DESC LIMIT 1"
 EVENT_SQL: Final = f"SELECT {', '.join(EVENT_COLUMNS)} FROM event"  # noqa: S608 (fixed names)
+# NOT IN, because no index serves it: with IN, SQLite would walk the status index and sort instead of reading the index
+# that fits the question in its order.
+FINAL_SQL: Final = "status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(set(Status) - FINAL)))

@@ -6,12 +6,10 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text, TypeDecorator, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from adapters.store.session import FINAL_SQL
 from domain.events import MAX_DATA_BYTES
-from domain.lifecycle import FINAL, Status
+from domain.lifecycle import Status
 
-# NOT IN, because no index serves it: with IN, SQLite would walk the status index and sort instead of reading the index
-# that fits the question in its order.
-FINAL_SQL: Final = "status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(set(Status) - FINAL)))
 _STATUS_SQL: Final = "status IS NULL OR status IN ({})".format(", ".join(f"'{status}'" for status in sorted(Status)))
 
 AUDIT_FILTERS: Final[tuple[tuple[str, ...], ...]] = (

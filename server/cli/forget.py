@@ -6,11 +6,10 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import typer
-from sqlalchemy import select
 
 from adapters.store.data_keys import locked_log
 from adapters.store.location import Location
-from adapters.store.reader import DATA_KEY, Reader
+from adapters.store.questions import Questions
 from adapters.store.recorded_stacks import SqlRecordedStacks
 from domain.chain import timestamp
 from domain.errors import DockerMcpError, InvalidArgumentsError, NotFoundError
@@ -65,17 +64,17 @@ def forget_secrets(settings: Settings, command_id: str, *, sure: bool) -> bool:
 
 
 def _look(location: Location, timeout_s: float, command_id: str) -> _Found:
-    with closing(Reader(location, timeout_s)) as reader:
-        events = reader.stream(command_id)
+    with closing(Questions(location, timeout_s)) as questions:
+        events = questions.stream(command_id)
         if not events or events[0].tool is None:
             raise NotFoundError(
                 f"no command {command_id}", code="command_not_found", hint="`docker-mcp audit` lists the commands"
             )
-        keys = reader.rows(select(DATA_KEY.c.key_id).where(DATA_KEY.c.command_id == command_id))
+        key = questions.data_key(command_id)
         return _Found(
-            key_id=keys[0].key_id if keys else None,
-            forgotten=reader.stream(_stream(command_id)),
-            stack=_stack_that_runs(events[-1], SqlRecordedStacks(reader)),
+            key_id=key.key_id if key else None,
+            forgotten=questions.stream(_stream(command_id)),
+            stack=_stack_that_runs(events[-1], SqlRecordedStacks(questions)),
         )
 
 

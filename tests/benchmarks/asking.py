@@ -43,7 +43,7 @@ def audit_queries(location: Location, rounds: int, *, only_slowest: bool = True)
     store.check()
     question = stream(tool="audit-query", principal="benchmark")
     (asked, *_) = store.append(life(RECEIVED, AUTHORIZED, STARTED, of=question)).result(60)
-    trail = SqlAuditTrail(store.reader, store.watch, CATALOGUE.with_effect)
+    trail = SqlAuditTrail(store, CATALOGUE.with_effect)
     run = Run(command_id=question.context.command_id, principal="benchmark")
 
     def query(given: dict[str, Any]) -> Callable[[], object]:

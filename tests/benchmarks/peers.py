@@ -7,6 +7,7 @@ fixed version, into an environment of its own. Each figure's floor is the peer's
 import os
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from adapters.docker.engine import Engine
 from tests.benchmarks import report
 from tests.benchmarks.measure import Row, in_turns, median_ms, ratio_below
 from tests.benchmarks.serving import CONTAINERS, containers
-from tests.benchmarks.sizes import resident_mb
+from tests.benchmarks.sizes import SETTLED_S, resident_mb
 from tests.benchmarks.wire import OUR_SERVER, Wire, wire
 from tests.tokens import tokens
 
@@ -59,6 +60,7 @@ def _side_by_side(environment: dict[str, str], rounds: int) -> list[Row]:
         ours = stack.enter_context(wire(OUR_SERVER, environment))
         peer = stack.enter_context(wire([], environment, str(_PROGRAM)))
         tools = [server.request("tools/list", {})["tools"] for server in (ours, peer)]
+        time.sleep(SETTLED_S)
         memory = [resident_mb(server) for server in (ours, peer)]
         lives = [_life_by_us(ours, image), _life_by_peer(peer, image)]
         made = list(map(median_ms, in_turns(lives, rounds)))

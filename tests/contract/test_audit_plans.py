@@ -43,7 +43,7 @@ class Explained:
 
         event.listen(engine, "before_cursor_execute", note)
         try:
-            trail = SqlAuditTrail(self.store.reader, self.store.watch, CATALOGUE.with_effect, scan=scan)
+            trail = SqlAuditTrail(self.store, CATALOGUE.with_effect, scan=scan)
             trail.query(AuditQuery.model_validate(asked), Run(command_id=self.question, principal=AUDITOR))
         finally:
             event.remove(engine, "before_cursor_execute", note)

@@ -125,7 +125,7 @@ def test_pages_hold_all_that_fits_newest_first(
     if asked.get("since", "") >= asked.get("until", "9"):
         del asked["since"]
     query = AuditQuery(limit=limit, **asked)
-    trail = SqlAuditTrail(log.store.reader, log.store.watch, CATALOGUE.with_effect, scan=scan)
+    trail = SqlAuditTrail(log.store, CATALOGUE.with_effect, scan=scan)
     principal = PRINCIPALS[0] if own else AUDITOR
     run = Run(command_id=log.question, principal=principal, sees_all_records=not own)
     found = list(pages(trail, query, run))
@@ -134,7 +134,7 @@ def test_pages_hold_all_that_fits_newest_first(
 
 
 def trail_of(store: SqlEventStore, scan: int = 20_000) -> SqlAuditTrail:
-    return SqlAuditTrail(store.reader, store.watch, CATALOGUE.with_effect, scan=scan)
+    return SqlAuditTrail(store, CATALOGUE.with_effect, scan=scan)
 
 
 @pytest.mark.parametrize("status", list(Status))

@@ -16,7 +16,7 @@ def ask(store: SqlEventStore, **asked: object) -> AuditPage:
     question = stream(principal="auditor", tool="audit-logs", target="")
     store.append(life(RECEIVED, AUTHORIZED, STARTED, of=question)).result(30)
     command = AuditLogs.model_validate(asked)
-    return SqlAuditTrail(store.reader, store.watch, CATALOGUE.with_effect).query(
+    return SqlAuditTrail(store, CATALOGUE.with_effect).query(
         command, Run(command_id=question.context.command_id, principal="auditor")
     )
 
@@ -112,12 +112,10 @@ def test_a_command_is_told_from_its_first_to_its_last_event(store: SqlEventStore
     events = life()
     store.append(events).result(30)
     run = Run(command_id="x", principal="x")
-    story = SqlAuditTrail(store.reader, store.watch, CATALOGUE.with_effect).command(
-        GetCommand(command_id=events[0].stream), run
-    )
+    story = SqlAuditTrail(store, CATALOGUE.with_effect).command(GetCommand(command_id=events[0].stream), run)
     assert [event.type for event in story.events] == [event.type for event in events]
     assert story.status == "success"
     with pytest.raises(NotFoundError, match="no command"):
-        SqlAuditTrail(store.reader, store.watch, CATALOGUE.with_effect).command(
+        SqlAuditTrail(store, CATALOGUE.with_effect).command(
             GetCommand(command_id="0" * 8 + "-0000" * 3 + "-" + "0" * 12), run
         )

@@ -16,7 +16,7 @@ def recorded(store: SqlEventStore, events: list[NewEvent]) -> tuple[RecordedEven
 
 
 def works(store: SqlEventStore, since_ms: int = 0) -> dict[str, Work]:
-    return {work.command_id: work for work in SqlEngineLog(store.reader).works(since_ms)}
+    return {work.command_id: work for work in SqlEngineLog(store.questions).works(since_ms)}
 
 
 def test_commands_that_run_or_have_ended_since_then_count(store: SqlEventStore) -> None:
@@ -44,7 +44,7 @@ def test_the_engine_may_go_on_with_a_command_of_unknown_outcome(store: SqlEventS
 
 @pytest.mark.parametrize("stream_name", ["engine/e", "engine/other"])
 def test_the_last_records_of_a_stream_are_found(store: SqlEventStore, stream_name: str) -> None:
-    log = SqlEngineLog(store.reader)
+    log = SqlEngineLog(store.questions)
     assert log.newest(stream_name, 1) == []
     marks = [EngineFollowed(engine="e", engine_time=f"{second}.000000000", newest="d") for second in range(3)]
     rows = recorded(store, [event_of(SYSTEM, mark, stream_name, new_id()) for mark in marks])

@@ -37,7 +37,7 @@ class Waiting:
         self._works = works
         self._command = stream()
         works.append(life(RECEIVED, AUTHORIZED, STARTED, of=self._command)).result(WAIT_S)
-        self._trail = SqlAuditTrail(waits.reader, waits.watch, CATALOGUE.with_effect)
+        self._trail = SqlAuditTrail(waits, CATALOGUE.with_effect)
         self._heard = 0.0
         self.status = ""
         self._thread = threading.Thread(target=self._wait)

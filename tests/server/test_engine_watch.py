@@ -395,7 +395,7 @@ async def test_a_server_that_was_killed_leaves_no_gap_and_nothing_twice(
 
 
 async def test_two_observers_cannot_both_record(store: SqlEventStore) -> None:
-    log = SqlEngineLog(store.reader)
+    log = SqlEngineLog(store.questions)
     streams = [EngineStream("e", log, store.append, new_id, lambda _seconds: True, 5.0) for _ in range(2)]
     mark = EngineFollowed(engine="e", engine_time="1.000000000", newest="d")
     streams[0].write([mark, mark])
@@ -419,7 +419,7 @@ async def test_what_was_recorded_although_nobody_heard_so_is_not_recorded_again(
             return lost
         return appended
 
-    stream = EngineStream("e", SqlEngineLog(store.reader), append, new_id, lambda _seconds: False, 5.0)
+    stream = EngineStream("e", SqlEngineLog(store.questions), append, new_id, lambda _seconds: False, 5.0)
     mark = EngineFollowed(engine="e", engine_time="1.000000000", newest="d")
     stream.write([mark])
     assert [event.stream_version for event in store.read_stream("engine/e")] == [1]
