@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -46,6 +47,12 @@ def write_rules(config: Path, **sections: Any) -> Path:
     path = config / "docker-mcp/docker_mcp_auth.json"
     write_private(path, orjson.dumps(sections))
     return path
+
+
+def pytest_configure() -> None:
+    # Jobs that a script starts in the background ignore it, and so would every process that the tests interrupt.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

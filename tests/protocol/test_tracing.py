@@ -155,8 +155,12 @@ def test_no_caller_names_a_span(traced: HttpServer, receiver: Receiver) -> None:
     meta = {"_meta": {"traceparent": parent(trace_id)}}
     for method in ("tools/call", "prompts/get", "tools/list"):
         talk.ask(method, {"name": "hostile-name", **meta})
-    wait_for(lambda: len(receiver.of(trace_id)) >= 3, what="the spans")
-    assert {span.name for span in receiver.of(trace_id) if span.kind == "SERVER"} == {
+
+    def served() -> list[str]:
+        return [span.name for span in receiver.of(trace_id) if span.kind == "SERVER"]
+
+    wait_for(lambda: len(served()) >= 3, what="the spans")
+    assert set(served()) == {
         "tools/call _unknown",
         "prompts/get _unknown",
         "tools/list",
