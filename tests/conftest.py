@@ -235,6 +235,23 @@ def migrated_template(postgres: PostgresServer) -> str:
     return database
 
 
+MakeFile = Callable[[Location], None]
+
+
+@pytest.fixture(scope="session")
+def make_file(tmp_path_factory: pytest.TempPathFactory) -> MakeFile:
+    """Makes the file of a SQLite log with the newest schema, if there is none, by copying: migrating takes longer."""
+    template = tmp_path_factory.mktemp("template") / "ledger.db"
+    migrate(Location(path=template))
+
+    def make(location: Location) -> None:
+        if location.path and not location.path.exists():
+            location.make_file()
+            location.path.write_bytes(template.read_bytes())
+
+    return make
+
+
 @pytest.fixture
 def sqlite_location(tmp_path: Path) -> Location:
     return Location(path=tmp_path / "log" / "ledger.db")
@@ -255,7 +272,8 @@ def location(request: pytest.FixtureRequest) -> Location:
 
 
 @pytest.fixture
-def store(location: Location) -> Iterator[SqlEventStore]:
+def store(location: Location, make_file: MakeFile) -> Iterator[SqlEventStore]:
+    make_file(location)
     opened = SqlEventStore(location, now_ms, new_id())
     opened.check()
     yield opened
@@ -283,7 +301,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Application]]
 
 
 @pytest.fixture
-def serve(sqlite_location: Location) -> Serve:
+def serve(sqlite_location: Location, make_file: MakeFile) -> Serve:
     """Starts an application in this process: ``async with serve() as application``."""
 
     @asynccontextmanager
@@ -293,7 +311,9 @@ def serve(sqlite_location: Location) -> Serve:
         more_ports: dict[type, Any] | None = None,
         **settings: Any,
     ) -> AsyncIterator[Application]:
-        application = Application(settings_for(location or sqlite_location, **settings), "test", catalogue, more_ports)
+        location = location or sqlite_location
+        make_file(location)
+        application = Application(settings_for(location, **settings), "test", catalogue, more_ports)
         await application.start()
         try:
             yield application
