@@ -37,11 +37,13 @@ class Connection:
         Raises:
             LogUnavailableError: if it cannot be reached; so do all methods.
         """
+        self._location = location
         self._is_sqlite = location.is_sqlite
         self._connection: Any
         self._failures: type[Exception]
         if location.path:
             self._failures = sqlite3.Error
+            self._file_id = location.file_id()
             file = f"file:{quote(str(location.path))}?mode={'ro' if read_only else 'rw'}"
             with self._explained():
                 self._connection = sqlite3.connect(
@@ -69,9 +71,11 @@ class Connection:
             self._connection.close()
 
     def answers(self) -> bool:
-        """Return whether the server is still there; a file always is."""
+        """Return whether the server is still there, or the file that was opened still is the log."""
+        if self._is_sqlite:
+            return self._location.file_id() == self._file_id
         with suppress(LogUnavailableError):
-            return self._is_sqlite or bool(self.query("SELECT 1"))
+            return bool(self.query("SELECT 1"))
         return False
 
     def set(self, **parameters: str) -> None:

@@ -52,6 +52,14 @@ class Location:
         except OSError as error:
             raise LogUnavailableError(f"the event log cannot be made: {self.path}: {error.strerror}") from error
 
+    def file_id(self) -> tuple[int, int] | None:
+        """Return what tells the SQLite file from another one that takes its place; None if there is none."""
+        try:
+            found = self.path.stat() if self.path else None
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if found else None
+
     def describe(self) -> str:
         """Return the location without its password."""
         if self.path:

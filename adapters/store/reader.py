@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Executable, Row, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlmodel import SQLModel
 
 from adapters.store import tables  # noqa: F401 (declares the tables)
@@ -39,8 +40,9 @@ class Reader:
         self._closed = False
         if location.is_sqlite:
             # The driver by itself begins no transaction for questions, so that each would see another state.
-            event.listen(self._engine, "connect", _without_transactions_of_the_driver)
+            event.listen(self._engine, "connect", partial(_prepare, location))
             event.listen(self._engine, "begin", _begin)
+            event.listen(self._engine, "checkout", partial(_check_file, location))
 
     def rows(self, query: Executable) -> Sequence[Row[Any]]:
         """Return what ``query`` selects."""
@@ -76,8 +78,15 @@ class Reader:
         self._engine.dispose()
 
 
-def _without_transactions_of_the_driver(connection: Any, _record: Any) -> None:
+def _prepare(location: Location, connection: Any, record: Any) -> None:
     connection.isolation_level = None
+    record.info["file"] = location.file_id()
+
+
+def _check_file(location: Location, _connection: Any, record: Any, _proxy: Any) -> None:
+    """Let a connection to a file that was replaced be made anew: it would go on to answer from the old one."""
+    if record.info["file"] != location.file_id():
+        raise DisconnectionError
 
 
 def _begin(connection: Connection) -> None:

@@ -1,17 +1,25 @@
 """Fixed questions to the log, on both databases: their connections, and what one moment is."""
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from adapters.store.audit_trail import SqlAuditTrail
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
 from adapters.store.questions import Questions
 from adapters.store.session import EVENT_SQL
+from domain.catalogue import CATALOGUE
+from domain.catalogue.audit import AuditQuery
+from domain.catalogue.tool import Run
 from domain.errors import LogUnavailableError
-from tests.contract.events import RECEIVED, life
+from server.bootstrap import new_id, now_ms
+from tests.contract.events import AUTHORIZED, RECEIVED, STARTED, life, stream
 from tests.contract.rows import rows
 from tests.waiting import wait_for
 
@@ -63,6 +71,36 @@ def test_a_question_after_the_end_is_answered_and_leaves_no_connection(
         assert len(questions.after(0, 10)) == 4
     if not location.path:
         wait_for(lambda: set(rows(location, BACKENDS)) <= before)
+
+
+def commands(store: SqlEventStore, trail: SqlAuditTrail) -> int:
+    question = stream(principal="auditor", tool="audit-query")
+    store.append(life(RECEIVED, AUTHORIZED, STARTED, of=question)).result()
+    return len(trail.query(AuditQuery(), Run(command_id=question.context.command_id, principal="auditor")).entries)
+
+
+def test_a_copy_that_was_brought_back_for_a_lost_file_is_what_answers(
+    sqlite_location: Location, tmp_path: Path
+) -> None:
+    store = SqlEventStore(sqlite_location, now_ms, new_id())
+    trail = SqlAuditTrail(store, CATALOGUE.with_effect)
+    store.append(life()).result()
+    assert commands(store, trail) == 1
+    path = sqlite_location.path
+    assert path
+    with closing(sqlite3.connect(path)) as log, closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        log.backup(copy)
+    for file in (path, *path.parent.glob(f"{path.name}-*")):
+        file.unlink()
+    for use in (store.read, store.append(life()).result):
+        with pytest.raises(LogUnavailableError):
+            use()
+    (tmp_path / "copy.db").rename(path)
+    newest = life()
+    store.append(newest).result()
+    assert len(store.read_stream(newest[0].stream)) == 4
+    assert commands(store, trail) == 3  # with the first question
+    store.close()
 
 
 @pytest.mark.postgres
