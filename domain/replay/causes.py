@@ -79,6 +79,7 @@ def _change(entry: Entry, stream: Stream, told: set[str]) -> Row:
         "by": entry.principal,
         "what": entry.what,
         "status": entry.status,
+        "reason": entry.reason,
         "changes": list(changes_told(entry)),
         "external": entry.external or None,
         "cause": _cause(entry.command_id, stream, told),

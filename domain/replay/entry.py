@@ -24,7 +24,7 @@ class Wanted:
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """A command from its arrival to its outcome, an event of the engine, or a note about the log itself.
+    """A command from its arrival to its outcome, what the engine showed besides, or a note about the log itself.
 
     ``kind`` is ``command``, ``engine`` or ``note``. ``until_ms`` is when a command ended, None while it had not.
     ``touched`` are the objects that it was about or that it changed, ``names`` how the log's columns name them.

@@ -44,7 +44,12 @@ READS: Final = tuple(sorted(tool.name for tool in CATALOGUE if tool.effects == {
 """Tools that change no object; a fold goes past their events."""
 
 OUTSIDE: Final = "outside"
-"""Who made a change that no recorded command explains."""
+"""Who made a change that no recorded command explains, and that a command found."""
+
+FOUND_SO: Final = "found so"
+
+FINDING: Final = frozenset({ExecutionStarted.type, CommandDeferred.type})
+"""The event types that tell how a command finds its objects, not what it does to them."""
 
 _READS: Final = frozenset(READS)
 _GONE_AFTER: Final = frozenset({"remove-container", "network-remove"})
@@ -106,7 +111,7 @@ def _begin(world: World, event: WorldEvent, tool: str) -> None:
 
 
 def _fold_command(world: World, event: WorldEvent, begun: Begun) -> Sequence[Transition]:
-    if event.type in (ExecutionStarted.type, CommandDeferred.type):
+    if event.type in FINDING:
         return _fold_before(world, event, begun)
     if event.type not in _OUTCOMES:
         return ()
@@ -120,7 +125,7 @@ def _fold_before(world: World, event: WorldEvent, begun: Begun) -> Sequence[Tran
     """Take in how the command finds its objects: if other than the log tells, something else was at work."""
     pinned = tree_of(event).get("pinned") or []
     begun.targets = [[state["kind"], state["id"], state["name"]] for state in pinned if state.get("id")]
-    hand = Hand(world, Change(event.position, event.occurred_at_ms, OUTSIDE, "found so", None, external=True))
+    hand = Hand(world, Change(event.position, event.occurred_at_ms, OUTSIDE, FOUND_SO, None, external=True))
     for state in pinned:
         hand.see_state(state)
     return hand.transitions

@@ -8,6 +8,7 @@ import orjson
 from domain.catalogue.replay import IncidentFacts
 from domain.events import EngineGap, EngineSuppressed
 from domain.replay.entry import Entry, Wanted
+from domain.replay.fold import FOUND_SO
 from domain.replay.timeline import Timeline
 from domain.replay.view import Row, begun_row, differences, entry_row, object_rows
 from domain.replay.world import World
@@ -111,7 +112,7 @@ def _counts(entries: Sequence[Entry]) -> dict[str, int]:
     commands = [entry for entry in entries if entry.kind == "command"]
     counts = {
         "commands": len(commands),
-        "engine_events": sum(entry.kind == "engine" for entry in entries),
+        "engine_events": sum(entry.kind == "engine" and entry.what != FOUND_SO for entry in entries),
         "external_changes": sum(_is_external(entry) for entry in entries),
         "principals": len({entry.principal for entry in commands}),
     }

@@ -1,6 +1,6 @@
 """What a fold does to a world: an object is seen in a state, is lost sight of, or is gone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -116,17 +116,31 @@ class Hand:
 
     def _put(self, before: Known | None, after: Known) -> None:
         self.world.put(after)
-        self.transitions.append(Transition(after.key, after.name, before.told() if before else None, after.told()))
+        told, otherwise = (before.told(), _otherwise(before, after)) if before else (None, "")
+        self.transitions.append(Transition(after.key, after.name, told, after.told(), otherwise))
 
 
 def _is_another(before: Known, after: Known) -> bool:
     """Return whether an object is in another state than before: not, if only more is known of it."""
     if (before.name, before.told()) != (after.name, after.told()):
         return True
-    if any(before.facts[name] != after.facts[name] for name in _TELLING if name in before.facts):
+    if any(_others(before, after)):
         return True
     started = [milliseconds(known.facts.get("started_at")) for known in (before, after)]
     return bool(started[0]) and abs(started[1] - started[0]) > SAME_MOMENT_MS
+
+
+def _others(before: Known, after: Known) -> Iterator[str]:
+    """Yield which facts differ that make another state."""
+    return (name for name in _TELLING if name in before.facts and before.facts[name] != after.facts[name])
+
+
+def _otherwise(before: Known, after: Known) -> str:
+    """Return what changed of an object besides what its state is called."""
+    if before.name != after.name:
+        return f"was named {before.name}"
+    others = " and ".join(_others(before, after))
+    return f"other {others}" if others else "started anew"
 
 
 _TELLING: Final = ("networks", "image", "containers", "volumes")

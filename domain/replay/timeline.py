@@ -1,9 +1,10 @@
 """Who did what, and what Docker did, in the order in which it began: a stretch of the log, command by command."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from domain.chain import timestamp
 from domain.events import (
     AuthenticationFailed,
     CallsSuppressed,
@@ -29,8 +30,8 @@ from domain.objects import Kind, column_name
 from domain.projections.folded import tree_of
 from domain.replay.engine import ENGINE, told_action
 from domain.replay.entry import Entry, Span, Wanted, happened_ms, is_about
-from domain.replay.fold import fold
-from domain.replay.world import Begun, Key, Transition, World
+from domain.replay.fold import FINDING, FOUND_SO, OUTSIDE, fold
+from domain.replay.world import UNKNOWN, Begun, Key, Transition, World
 
 MOST_EVENTS: Final = 10_000
 """Events of the entries that a timeline keeps; of more, the newest."""
@@ -92,9 +93,12 @@ class Timeline:
         if entry is None:
             return
         entry.events.append(event)
-        entry.changes.extend(transitions)
-        for transition in transitions:
-            self._touch(entry, transition.key, transition.name)
+        if transitions and event.type in FINDING:
+            found = _found(entry, event, transitions)
+            self._change(found, transitions)
+            self._keep(found)
+        else:
+            self._change(entry, transitions)
         if entry.kind != "command":
             self._keep(entry)
         elif event.status in FINAL:
@@ -110,6 +114,11 @@ class Timeline:
         """
         unfinished = [entry for entry in self._open.values() if self._fits(entry)]
         return sorted([*self._kept, *unfinished], key=lambda entry: (entry.at_ms, entry.position))
+
+    def _change(self, entry: Entry, transitions: Sequence[Transition]) -> None:
+        entry.changes.extend(transitions)
+        for transition in transitions:
+            self._touch(entry, transition.key, transition.name)
 
     def _entry(self, event: RecordedEvent) -> Entry | None:
         if event.tool:
@@ -249,6 +258,26 @@ def _entry_of(begun: Begun) -> Entry:
         entry.touched[kind, object_id] = name
         entry.names.add(f"{kind}/{name}")
     return entry
+
+
+def _found(command: Entry, event: RecordedEvent, transitions: Sequence[Transition]) -> Entry:
+    """Return the entry of what changed unseen before a command, whose doing it is not; it stands before that one.
+
+    What was not known before, or could not be told, has not changed: it is no external change.
+    """
+    first = transitions[0]
+    return Entry(
+        kind="engine",
+        position=command.position,
+        at_ms=command.at_ms,
+        what=FOUND_SO,
+        principal=OUTSIDE,
+        object=f"{first.key[0]}/{first.name}",
+        summary=f"{FOUND_SO} by {command.what}",
+        reason=f"found by command {command.command_id} at {timestamp(event.occurred_at_ms)}",
+        external=any(transition.before not in (None, UNKNOWN) for transition in transitions),
+        events=[event],
+    )
 
 
 def _note(event: RecordedEvent) -> Entry:

@@ -124,7 +124,7 @@ def changes_told(entry: Entry) -> Iterator[str]:
         elif transition.before != transition.after:
             yield f"{name}: {transition.before} → {transition.after}"
         else:
-            yield f"{name}: {transition.after}, anew"
+            yield f"{name}: {transition.after}, {column_text(transition.otherwise)}"
 
 
 def differences(before: World, after: World, wanted: Wanted) -> list[Row]:

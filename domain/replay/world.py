@@ -92,12 +92,16 @@ class Begun:
 
 
 class Transition(NamedTuple):
-    """One object from one state to the next; ``before`` is None for one that was not known before."""
+    """One object from one state to the next; ``before`` is None for one that was not known before.
+
+    ``otherwise`` says what changed of an object whose state is called the same as before.
+    """
 
     key: Key
     name: str
     before: str | None
     after: str
+    otherwise: str = ""
 
 
 class World:

@@ -139,7 +139,7 @@ def _why(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 f"because of {row['what']} by {row['by']} at {row['at']}{external} (position {row['position']})"
             )
-            lines += [f"  {change}" for change in row.get("changes", ())]
+            lines += [f"  {told}" for told in (*row.get("changes", ()), row.get("reason")) if told]
             if cause := row.get("cause"):
                 lines += _command(cause, "  ")
     return list(map(printable, lines))

@@ -1,14 +1,20 @@
 """``docker-mcp replay``: the past, for people and programs; the question is recorded, Docker is not asked."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
+from domain.events import CommandSucceeded
+from domain.objects import Kind, ObjectState
+from server.bootstrap import new_id, now_ms
 from tests.benchmarks.made_log import generate
 from tests.cli.command import complaint, docker_mcp, log_at
+from tests.contract.events import AUTHORIZED, RECEIVED, STARTED, life, stream
 from tests.contract.rows import execute, rows
 
 EVENTS = 400
@@ -64,12 +70,17 @@ def test_a_timeline_and_what_differs(made: Location) -> None:
 
 
 def test_why_and_plan_name_the_commands(made: Location) -> None:
-    name = replayed(made, "--at", "400")["state"][-1]["name"]
-    chain = replayed(made, "--at", "400", "--from", "1", "--why", name)["why"]
+    state = ObjectState(kind=Kind.CONTAINER, id="c" * 64, name="shop", facts={"status": "running", "networks": []})
+    outcome = CommandSucceeded(summary="create container shop", duration_us=1, state_after=(state,))
+    with closing(SqlEventStore(made, now_ms, new_id())) as store:
+        creation = stream(tool="create-container", target="container/shop")
+        store.append(life(RECEIVED, AUTHORIZED, STARTED, outcome, of=creation)).result()
+    chain = replayed(made, "--from", "1", "--why", "shop")["why"]
     assert [chain[0]["step"], chain[1]["step"]] == ["state", "change"]
-    assert chain[1]["cause"]["rule"].startswith("role-")
-    text = docker_mcp("replay", "--at", "400", "--from", "1", "--why", name, env=log_at(made)).stdout
-    assert chain[1]["cause"]["command_id"] in text
+    cause = chain[1]["cause"]
+    assert cause["rule"].startswith("role-")
+    text = docker_mcp("replay", "--from", "1", "--why", "shop", env=log_at(made)).stdout
+    assert cause["command_id"] in text
     assert "because of" in text
     plan = docker_mcp("replay", "--at", "400", "--plan", env=log_at(made)).stdout
     assert plan.count("\n# ") > 5

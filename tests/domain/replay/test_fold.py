@@ -26,8 +26,12 @@ from domain.objects import Kind, ObjectRef, ObjectState
 from domain.principal import SYSTEM
 from domain.replay import world as world_module
 from domain.replay.causes import find, why
+from domain.replay.entry import Wanted
 from domain.replay.fold import fold
 from domain.replay.plan import rebuilding
+from domain.replay.review import facts_of
+from domain.replay.timeline import Timeline
+from domain.replay.view import changes_told, entry_row
 from domain.replay.world import Known, World, restored_world
 from domain.stacks.state import Member, stack_state
 from tests.domain.legal_logs import legal_logs, recorded
@@ -133,6 +137,62 @@ def test_what_a_command_finds_otherwise_was_changed_outside() -> None:
     log.command("start-container", "container/web", failed, pinned=(container("exited", exit_code=137),))
     changed = log.one().changed
     assert (log.told(), changed.by, changed.external) == ("exited (137)", "outside", True)
+
+
+def timeline(log: Log) -> Timeline:
+    told = Timeline(World(), Wanted())
+    for event in log.events:
+        told.add(event)
+    return told
+
+
+def test_what_a_command_finds_otherwise_is_not_told_as_its_doing() -> None:
+    log = Log()
+    created(log)
+    found = log.command(
+        "start-container",
+        "container/web",
+        succeeded(container(started_at=THIRD)),
+        pinned=(container("exited", exit_code=137),),
+    )
+    told = timeline(log)
+    rows = [entry_row(entry) for entry in told.entries()]
+    assert [(row["principal"], row["what"], row.get("changes"), row.get("external")) for row in rows] == [
+        ("agent", "create-container", ["container/web: running"], None),
+        ("outside", "found so", ["container/web: running → exited (137)"], True),
+        ("agent", "start-container", ["container/web: exited (137) → running"], None),
+    ]
+    assert found in rows[1]["reason"]
+    chain = why(log.one(), told.world, told.entries(), log.stream)
+    assert [(row.get("by"), row.get("external"), "cause" in row) for row in chain[1:]] == [
+        ("agent", None, True),
+        ("outside", True, False),
+        ("agent", None, True),
+    ]
+    facts = facts_of(told, World(), Wanted(), {}, (), 1 << 14)
+    assert [row["what"] for row in facts.external] == ["found so"]
+    assert (facts.counts["external_changes"], facts.counts["engine_events"]) == (1, 0)
+
+
+def test_what_a_command_sees_first_is_no_external_change() -> None:
+    log = Log()
+    later = container(started_at="2026-06-06T12:01:00Z")
+    log.command("restart-container", "container/web", succeeded(later), pinned=(container(),))
+    rows = [entry_row(entry) for entry in timeline(log).entries()]
+    assert [(row["principal"], row["changes"], row.get("external")) for row in rows] == [
+        ("outside", ["container/web: running"], None),
+        ("agent", ["container/web: running, started anew"], None),
+    ]
+
+
+def test_a_change_that_leaves_the_state_is_told_by_what_it_is() -> None:
+    log = Log()
+    created(log)
+    log.engine("create", object_id=NET, kind="network", name="front")
+    log.engine("connect", object_id=NET, kind="network", name="front", container=WEB)
+    log.engine("rename", name="web2", old_name="web")
+    told = [change for entry in timeline(log).entries() for change in changes_told(entry)]
+    assert told[-2:] == ["container/web: running, other networks", "container/web2: running, was named web"]
 
 
 def test_what_nobody_can_tell_is_unknown_until_it_is_seen() -> None:
