@@ -48,7 +48,11 @@ class SqlReplay:
             log = WorldLog(snapshot)
             last = min(_position(log, command.end, now_ms, asked_at - 1), asked_at - 1)
             default = log.position_at(parse_moment_ms(DEFAULT_STRETCH, log.time_at(last)))
-            after = min(_position(log, command.begin, now_ms, default), last)
+            after = _position(log, command.begin, now_ms, default)
+            if after > last:
+                raise InvalidArgumentsError(
+                    f"it begins after its end, which is position {last}", hint="--from 2h --to 1h"
+                )
             if command.begin is not None and _is_position(command.begin):
                 after = max(0, after - 1)  # from this event on
         return ReplayRange(

@@ -4,25 +4,30 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from domain.objects import Kind, ObjectState
-from domain.replay.view import Row, object_row, short
-from domain.replay.world import UNKNOWN, Known, World
+from domain.replay.entry import EVERYTHING, Wanted
+from domain.replay.view import Row, fits, object_row, short
+from domain.replay.world import UNKNOWN, Change, Known, World
 
 _ENGINES_OWN: Final = frozenset({"bridge", "host", "none"})
 """Networks that every engine has."""
 
 
-def drift(world: World, live: Iterable[ObjectState], *, unrecorded: bool = True) -> list[Row]:
+def drift(
+    world: World, live: Iterable[ObjectState], wanted: Wanted = EVERYTHING, *, unrecorded: bool = True
+) -> list[Row]:
     """Return the containers and networks that are not as the log knows them, by kind and name.
 
     ``drift`` says how: ``gone`` from the engine, ``differs`` in ``fields`` (each with what the log and what the engine
     says), or ``unrecorded``: the log has never heard of it. Nobody recorded what made them so.
     """
-    there = {(state.kind.value, state.id): state for state in live}
+    there, fit = {(state.kind.value, state.id): state for state in live}, fits(wanted)
     rows: list[Row] = []
     for key, known in world.objects.items():
         if known.kind not in (Kind.CONTAINER, Kind.NETWORK):
             continue
         state = there.pop(key, None)
+        if not fit(known):
+            continue
         told = object_row(known, world)
         about: Row = {name: told[name] for name in ("kind", "name", "id")}
         last: Row = {name: told[name] for name in ("changed_at", "changed_by", "change", "command_id") if name in told}
@@ -32,7 +37,7 @@ def drift(world: World, live: Iterable[ObjectState], *, unrecorded: bool = True)
         elif fields := _fields(known, state):
             rows.append({**about, "drift": "differs", "fields": fields, **last})
     if unrecorded:
-        rows += [_unrecorded(state) for state in there.values() if _is_noted(state)]
+        rows += [_unrecorded(state) for state in there.values() if _is_noted(state) and fit(_seen(state))]
     return sorted(rows, key=lambda row: (row["kind"], row["name"], row["id"]))
 
 
@@ -59,6 +64,10 @@ def _names(networks: Iterable[Any]) -> list[str]:
 
 def _is_noted(state: ObjectState) -> bool:
     return not (state.kind is Kind.NETWORK and state.name in _ENGINES_OWN)
+
+
+def _seen(state: ObjectState) -> Known:
+    return Known(state.kind.value, state.id, state.name, UNKNOWN, Change(0, 0, "", ""), dict(state.facts))
 
 
 def _unrecorded(state: ObjectState) -> Row:

@@ -22,6 +22,9 @@ class Wanted:
     correlation_id: str | None = None
 
 
+EVERYTHING: Final = Wanted()
+
+
 @dataclass(slots=True, kw_only=True)
 class Entry:
     """A command from its arrival to its outcome, what the engine showed besides, or a note about the log itself.

@@ -12,7 +12,8 @@ from domain.objects import Kind
 from domain.plan_record import recorded_plan
 from domain.projections.folded import tree_of
 from domain.replay.causes import Stream
-from domain.replay.view import Row
+from domain.replay.entry import EVERYTHING, Wanted
+from domain.replay.view import Row, fits
 from domain.replay.world import UNKNOWN, Known, World
 from domain.restore import NotRestorableError, restored
 from domain.secrets import SEALED_MARK, hide_sealed
@@ -20,15 +21,16 @@ from domain.secrets import SEALED_MARK, hide_sealed
 _NEVER_RUN: Final = frozenset({"created"})
 
 
-def rebuilding(world: World, stream: Stream) -> Iterator[Row]:
+def rebuilding(world: World, stream: Stream, wanted: Wanted = EVERYTHING) -> Iterator[Row]:
     """Yield the calls that would make networks, stacks and containers again, in an order in which they can be made.
 
     A call is ``tool`` and ``arguments``, as a client makes it; ``made_by`` names the command that it repeats,
     ``fill_in`` the places where a sealed value has to be filled in. Where the log does not tell enough, ``note`` says
     what is missing.
     """
+    fit = fits(wanted)
     for kind in (Kind.NETWORK, Kind.STACK, Kind.CONTAINER):
-        for known in sorted(world.of(kind), key=lambda each: each.name):
+        for known in sorted(filter(fit, world.of(kind)), key=lambda each: each.name):
             if kind is Kind.STACK:
                 yield from _stack(known, world, stream)
             elif not known.facts.get("stack"):

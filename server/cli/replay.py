@@ -107,9 +107,9 @@ def _answer(settings: Settings, log: WorldLog, found: ReplayRange, wanted: Wante
         answer["state"] = object_rows(world, wanted)
         answer["unfinished"] = [begun_row(begun) for begun in world.begun.values()]
     if shown.plan:
-        answer["plan"] = list(rebuilding(world, log.stream))
+        answer["plan"] = list(rebuilding(world, log.stream, wanted))
     if shown.drift:
-        answer["drift"] = drift(world, _live(settings), unrecorded=found.principal is None)
+        answer["drift"] = drift(world, _live(settings), wanted, unrecorded=found.principal is None)
     return answer
 
 

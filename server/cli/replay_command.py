@@ -58,6 +58,13 @@ def replay(
         raise InvalidArgumentsError("--json is one form, --format html another; leave out one of them")
     if why is not None and object is not None:
         raise InvalidArgumentsError("--why names the object itself; leave out --object")
+    explicit = diff or drift or plan or why is not None
+    if explicit and (principal or correlation_id):
+        raise InvalidArgumentsError(
+            "--principal and --conversation choose from the timeline; they do not go with others"
+        )
+    if explicit and form is Format.HTML:
+        raise InvalidArgumentsError("--format html is the page of the timeline; leave it out, or ask that by itself")
     asked = {
         "begin": begin,
         "end": end if at is None else at,
@@ -67,7 +74,6 @@ def replay(
         "stack": stack,
     }
     arguments = {name: value for name, value in asked.items() if value is not None}
-    explicit = diff or drift or plan or why is not None
     stretch = bool(begin or end or object or stack or principal or correlation_id)
     shown = Shown(
         state=not explicit and not stretch,

@@ -114,6 +114,11 @@ def test_a_role_that_sees_its_own_records_gets_a_world_of_its_own(made: Location
         (["--at", "5", "--to", "6"], "does not go with --to"),
         (["--why", "nothing-of-that-name"], "the log knows no object"),
         (["--why", "web", "--object", "web"], "leave out --object"),
+        (["--from", "50", "--to", "20"], "it begins after its end, which is position 20"),
+        (["--from", "99999"], "it begins after its end, which is position 4"),
+        (["--diff", "--principal", "agent"], "choose from the timeline"),
+        (["--drift", "--conversation", "talk"], "choose from the timeline"),
+        (["--plan", "--format", "html"], "the page of the timeline"),
     ],
 )
 def test_a_wrong_question_is_told_what_is_wrong(made: Location, options: list[str], told: str) -> None:
@@ -126,3 +131,11 @@ def test_drift_tells_what_no_log_knows(made: Location, container: str) -> None:
     drift = replayed(made, "--at", "400", "--drift")["drift"]
     assert {row["drift"] for row in drift} == {"gone", "unrecorded"}
     assert container in {row["name"] for row in drift if row["drift"] == "unrecorded"}
+    of_one = replayed(made, "--at", "400", "--drift", "--object", container)["drift"]
+    assert [row["name"] for row in of_one] == [container]
+
+
+def test_a_plan_is_made_for_the_object_that_was_asked_for(made: Location) -> None:
+    name = next(row["name"] for row in replayed(made, "--at", "400")["state"] if row["kind"] == "network")
+    plan = replayed(made, "--at", "400", "--plan", "--object", f"network/{name}")["plan"]
+    assert {row["object"] for row in plan} == {f"network/{name}"}
