@@ -270,7 +270,9 @@ class Dispatcher:
     ) -> tuple[CommandReceived, Envelope]:
         key = caller.idempotency_key
         if key is not None and not (isinstance(key, str) and _IDEMPOTENCY_KEY.fullmatch(key)):
-            raise InvalidArgumentsError("_meta.idempotency_key is text of 1 to 128 printable ASCII characters")
+            raise InvalidArgumentsError(
+                "_meta.idempotency_key is text of 1 to 128 printable ASCII characters without spaces"
+            )
         envelope = self._sealer.envelope(command_id)
         arguments: dict[str, JSON] = argument_tree(command, envelope.seal, envelope.digest)
         try:
