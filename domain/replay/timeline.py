@@ -1,13 +1,11 @@
 """Who did what, and what Docker did, in the order in which it began: a stretch of the log, command by command."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from domain.chain import timestamp
 from domain.events import (
-    AuthenticationFailed,
-    CallsSuppressed,
     ChainBroken,
     CommandAuthorized,
     CommandDeferred,
@@ -15,15 +13,7 @@ from domain.events import (
     EngineGap,
     EngineObserved,
     EngineSuppressed,
-    LogContinued,
-    PolicyLoaded,
     RecordedEvent,
-    ServerStarted,
-    ServerStopped,
-    TokenIssued,
-    UserAdded,
-    UserKeyRotated,
-    UserRemoved,
 )
 from domain.lifecycle import FINAL
 from domain.objects import Kind, column_name
@@ -31,6 +21,7 @@ from domain.projections.folded import tree_of
 from domain.replay.engine import ENGINE, told_action
 from domain.replay.entry import Entry, Span, Wanted, happened_ms, is_about
 from domain.replay.fold import FINDING, FOUND_SO, OUTSIDE, fold
+from domain.replay.notes import NOTES, note, reason_of
 from domain.replay.world import UNKNOWN, Begun, Key, Transition, World
 
 MOST_EVENTS: Final = 10_000
@@ -38,25 +29,6 @@ MOST_EVENTS: Final = 10_000
 _MOST_SPANS: Final = 2_000
 _REMEMBERED: Final = 10_000
 
-_NOTES: Final = frozenset(
-    event.type
-    for event in (
-        AuthenticationFailed,
-        CallsSuppressed,
-        ChainBroken,
-        EngineGap,
-        EngineSuppressed,
-        LogContinued,
-        PolicyLoaded,
-        ServerStarted,
-        ServerStopped,
-        TokenIssued,
-        UserAdded,
-        UserKeyRotated,
-        UserRemoved,
-    )
-)
-"""What a timeline tells besides commands and what the engine did."""
 _ALWAYS: Final = frozenset({EngineGap.type, EngineSuppressed.type, ChainBroken.type})
 """What limits all that a timeline can tell, so that no filter hides it."""
 _DECISIONS: Final = frozenset({CommandAuthorized.type, CommandDenied.type, CommandDeferred.type})
@@ -125,8 +97,8 @@ class Timeline:
             return self._of_command(event)
         if event.type == EngineObserved.type:
             return self._of_engine(event)
-        if event.type in _NOTES:
-            return _note(event)
+        if event.type in NOTES:
+            return note(event)
         return None
 
     def _of_command(self, event: RecordedEvent) -> Entry:
@@ -144,7 +116,7 @@ class Timeline:
         entry.role, entry.purpose, entry.correlation_id = event.role, event.purpose, event.correlation_id
         entry.object, entry.status = event.object or entry.object, event.status or entry.status
         entry.summary = str(tree.get("summary") or entry.summary)
-        entry.reason = _reason(tree) or entry.reason
+        entry.reason = reason_of(tree) or entry.reason
         if event.type in _DECISIONS:
             entry.rule, entry.policy_digest = tree.get("rule"), tree.get("policy_digest")
         if entry.object:
@@ -278,29 +250,3 @@ def _found(command: Entry, event: RecordedEvent, transitions: Sequence[Transitio
         external=any(transition.before not in (None, UNKNOWN) for transition in transitions),
         events=[event],
     )
-
-
-def _note(event: RecordedEvent) -> Entry:
-    tree = tree_of(event)
-    told = [f"{name} {value}" for name, value in tree.items() if name not in _DULL and not isinstance(value, list)]
-    return Entry(
-        kind="note",
-        position=event.position,
-        at_ms=event.occurred_at_ms,
-        what=event.type,
-        principal=event.principal,
-        role=event.role,
-        summary=f"{event.type}: {', '.join(told)}" if told else event.type,
-        reason=_reason(tree),
-        policy_digest=tree.get("policy_digest"),
-    )
-
-
-_DULL: Final = frozenset({"settings_digest", "metrics", "engine_time", "newest", "engine"})
-
-
-def _reason(tree: Mapping[str, Any]) -> str | None:
-    """Return why a command did not come to its end, or why a note was made."""
-    if "code" in tree:
-        return f"{tree['code']}: {tree.get('message', '')}"
-    return tree.get("reason") or tree.get("problem")

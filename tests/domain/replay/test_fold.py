@@ -15,6 +15,7 @@ from domain.events import (
     CommandReceived,
     CommandSucceeded,
     CommandUnknown,
+    EngineGap,
     EngineObserved,
     Event,
     ExecutionStarted,
@@ -183,6 +184,15 @@ def test_what_a_command_sees_first_is_no_external_change() -> None:
         ("outside", ["container/web: running"], None),
         ("agent", ["container/web: running, started anew"], None),
     ]
+
+
+def test_a_stretch_that_nobody_watched_is_told_with_its_times() -> None:
+    log = Log()
+    gap = EngineGap(engine="e", since_ms=AT_MS, until_ms=AT_MS + 60_000, engine_time="0.0")
+    log.add(event_of(SYSTEM, gap, "engine/e", "01970000-0000-7000-8000-0000000000ff"))
+    [row] = [entry_row(entry) for entry in timeline(log).entries()]
+    assert row["reason"] == "since 2026-06-06T12:00:00.000Z, until 2026-06-06T12:01:00.000Z"
+    assert row["summary"] == f"engine.gap: {row['reason']}"
 
 
 def test_a_change_that_leaves_the_state_is_told_by_what_it_is() -> None:
