@@ -21,7 +21,7 @@ def stack_deployed(evidence: Evidence) -> Verdict:
     changed = {service: change for service, change in changes(before, now).items() if change != "unchanged"}
     if not changed:
         return Verdict("no", "no container of the stack was made, started or removed")
-    told = ", ".join(f"{service} {change}" for service, change in changed.items())
+    told = ", ".join(f"{service} {change}{_unfit(services.get(service, []))}" for service, change in changed.items())
     return Verdict("partial", f"the stack is not as planned: {told}", touched)
 
 
@@ -76,6 +76,13 @@ def _members(state: ObjectState | None) -> list[Member]:
 def _stands(members: Sequence[Member], config: str, count: int) -> bool:
     made = [member for member in members if member.config == config and member.status in ("running", "exited")]
     return len(made) == len(members) == count
+
+
+def _unfit(members: Sequence[Member]) -> str:
+    """Return in which states containers are that neither run nor have ended."""
+    states = {"not started" if member.status == "created" else member.status for member in members}
+    unfit = ", ".join(sorted(states - {"running", "exited"}))
+    return f" ({unfit})" if unfit else ""
 
 
 def _identities(state: ObjectState, kind: str) -> list[str]:

@@ -98,8 +98,8 @@ def test_a_stack_of_which_no_container_changed_was_not_deployed(before: Any, now
     ("before", "now", "told"),
     [
         (NONE, stack(member()), "web created"),
-        (NONE, stack(member(status="created", started_at=None), member("db")), "db created, web created"),
-        (NONE, stack(member(status="restarting"), member("db")), "db created, web created"),
+        (NONE, stack(member(status="created", started_at=None), member("db")), "db created, web created (not started)"),
+        (NONE, stack(member(status="restarting"), member("db")), "db created, web created (restarting)"),
         (NONE, stack(member(config="another"), member("db")), "db created, web created"),
         (NONE, stack(member(), member(number=2), member("db")), "db created, web created"),
         (NONE, stack(member(), member(number=2, config="another"), member("db")), "db created, web created"),
