@@ -335,8 +335,12 @@ class Projector:
         except ConcurrentAppendError:
             return Answer(job.command_id, error=ConcurrentAppendError(_LOST_RACE))
         if not in_time:
-            what = "the answer is withheld until" if job.tool.effect is Effect.READ else "the effect may have happened;"
-            message = f"{what} its outcome can be recorded: command {job.command_id}"
+            what = (
+                "the answer is withheld until its outcome can be recorded"
+                if job.tool.effect is Effect.READ
+                else "the effect may have happened; its outcome could not be recorded yet"
+            )
+            message = f"{what}: command {job.command_id}"
             return Answer(
                 job.command_id, error=OutcomeNotRecordedError(message, hint="get-command tells the outcome later")
             )

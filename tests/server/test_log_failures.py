@@ -31,6 +31,7 @@ async def test_an_outcome_that_finds_the_disk_full_is_recorded_later(
         )
         assert answer.error
         assert answer.error.code == "outcome_not_recorded"
+        assert "could not be recorded yet" in answer.error.message
         assert answer.command_id in answer.error.message
         assert answer.result is None
         assert "outcomes" in await application.problems()
