@@ -163,6 +163,8 @@ def _command(row: Row, indent: str) -> list[str]:
 def _plan(rows: Sequence[Row]) -> list[str]:
     """Return a call a line, as JSON; what the log does not tell stands before it as a note."""
     lines = ["# the calls that would make the state again, for you to look at; sealed values have to be filled in"]
+    if not rows:
+        lines.append("# none: the log knows nothing at that moment that would have to be made")
     for row in rows:
         if "note" in row:
             lines.append(f"# {row['object']}: {row['note']}")

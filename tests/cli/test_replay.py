@@ -139,3 +139,5 @@ def test_a_plan_is_made_for_the_object_that_was_asked_for(made: Location) -> Non
     name = next(row["name"] for row in replayed(made, "--at", "400")["state"] if row["kind"] == "network")
     plan = replayed(made, "--at", "400", "--plan", "--object", f"network/{name}")["plan"]
     assert {row["object"] for row in plan} == {f"network/{name}"}
+    none = docker_mcp("replay", "--at", "400", "--plan", "--object", "nothing-of-that-name", env=log_at(made)).stdout
+    assert "# none: the log knows nothing" in none
