@@ -21,7 +21,7 @@ from tests.benchmarks import report
 from tests.benchmarks.measure import Row, in_turns, median_ms, ratio_below
 from tests.benchmarks.serving import CONTAINERS, containers
 from tests.benchmarks.sizes import SETTLED_S, resident_mb
-from tests.benchmarks.wire import OUR_SERVER, Wire, wire
+from tests.benchmarks.wire import OUR_SERVER, Wire, own_environment, wire
 from tests.tokens import tokens
 
 PEER: Final = "mcp-server-docker 0.3.0"
@@ -33,7 +33,7 @@ def main(to: Path, *, quick: bool) -> None:
     """Measure both servers, print the table and write it to a directory."""
     rounds = 3 if quick else 20
     with tempfile.TemporaryDirectory() as name:
-        environment = {**os.environ, "DOCKER_MCP_STATE_DIR": name}
+        environment = own_environment(Path(name))
         rows = [_start_up(environment, rounds), *_side_by_side(environment, rounds)]
     found = report.results(f"Docker MCP Server beside {PEER}: below 1, ours is better", rows, {})
     report.write(found, to, "peers")

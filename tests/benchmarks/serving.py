@@ -16,7 +16,7 @@ import docker
 from adapters.docker.demo_image import provide_image
 from adapters.docker.engine import Engine
 from tests.benchmarks.measure import Row, in_turns, median_ms, ratio_below
-from tests.benchmarks.wire import NOOP_SERVER, OUR_SERVER, Wire, wire
+from tests.benchmarks.wire import NOOP_SERVER, OUR_SERVER, Wire, own_environment, wire
 
 CONTAINERS: Final = 50
 _SDK_ALONE: Final = "import mcp.server.lowlevel.server, mcp.server.stdio"
@@ -24,7 +24,7 @@ _SDK_ALONE: Final = "import mcp.server.lowlevel.server, mcp.server.stdio"
 
 def start_up(directory: Path, rounds: int) -> Row:
     """From the start of the process to the answer to ``initialize``, against importing the SDK."""
-    environment = {**os.environ, "DOCKER_MCP_STATE_DIR": str(directory)}
+    environment = own_environment(directory)
 
     def first_answer() -> None:
         server = Wire(OUR_SERVER, environment)
@@ -48,7 +48,7 @@ def start_up(directory: Path, rounds: int) -> Row:
 
 def list_of_fifty(directory: Path, rounds: int) -> Row:
     """list-containers with the record kept, against a bare engine request and a bare SDK call."""
-    environment = {**os.environ, "DOCKER_MCP_STATE_DIR": str(directory)}
+    environment = own_environment(directory)
     with (
         containers(CONTAINERS),
         wire(OUR_SERVER, environment) as ours,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.measure import Row, below, ratio_below
-from tests.benchmarks.wire import NOOP_SERVER, OUR_SERVER, Wire, wire
+from tests.benchmarks.wire import NOOP_SERVER, OUR_SERVER, Wire, own_environment, wire
 from tests.tokens import MOST_TOKENS, tokens
 
 SETTLED_S: Final = 10
@@ -15,7 +15,7 @@ SETTLED_S: Final = 10
 
 def memory(directory: Path, calls: int) -> list[Row]:
     """Resident memory of a stdio server: idle, against the bare SDK's, and after ``calls`` recorded reads."""
-    environment = {**os.environ, "DOCKER_MCP_STATE_DIR": str(directory)}
+    environment = own_environment(directory)
     with wire(OUR_SERVER, environment):
         pass  # a first start makes the log, with what only that needs
     with wire(OUR_SERVER, environment) as ours, wire(["-c", NOOP_SERVER], environment) as bare:
@@ -49,7 +49,7 @@ def memory(directory: Path, calls: int) -> list[Row]:
 
 def tools_list(directory: Path) -> Row:
     """The list of all tools as a client gets it."""
-    with wire(OUR_SERVER, {**os.environ, "DOCKER_MCP_STATE_DIR": str(directory)}) as server:
+    with wire(OUR_SERVER, own_environment(directory)) as server:
         tools = server.request("tools/list", {})["tools"]
     return Row(
         what=f"tools/list, {len(tools)} tools",

@@ -13,7 +13,7 @@ from adapters.compose.plugin import ComposeMissingError, find_plugin
 from adapters.docker.demo_image import provide_image
 from adapters.docker.engine import Engine
 from tests.benchmarks.measure import Row, in_turns, median_ms, ratio_below
-from tests.benchmarks.wire import OUR_SERVER, Wire, wire
+from tests.benchmarks.wire import OUR_SERVER, Wire, own_environment, wire
 
 LISTED: Final = 10
 _DEPLOYED: Final = 3
@@ -92,7 +92,7 @@ def stack_of_ten(directory: Path, compose: BareCompose, rounds: int) -> Row:
 
 
 def _server(directory: Path) -> AbstractContextManager[Wire]:
-    return wire(OUR_SERVER, {**os.environ, "DOCKER_MCP_STATE_DIR": str(directory)})
+    return wire(OUR_SERVER, own_environment(directory))
 
 
 def _deploy(server: Wire, project: str, file: str) -> Callable[[], object]:

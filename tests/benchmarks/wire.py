@@ -1,10 +1,12 @@
 """The leanest client there is: JSON lines to a server's standard input, so that its own cost is small and fixed."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 NOOP_SERVER = """
@@ -20,6 +22,11 @@ async def main():
 anyio.run(main, backend_options={"use_uvloop": True})
 """
 OUR_SERVER = ["-m", "server", "stdio"]
+
+
+def own_environment(state: Path) -> dict[str, str]:
+    """What a server with a log and rules of its own is started with, whatever this machine's are."""
+    return {**os.environ, "DOCKER_MCP_STATE_DIR": str(state), "XDG_CONFIG_HOME": str(state / "config")}
 
 
 class Wire:
