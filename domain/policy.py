@@ -117,7 +117,8 @@ class Policy:
         objects: Sequence[Touched] | None = None,
         images: Sequence[str] | None = (),
         *,
-        approved: bool = False,
+        deferrable: bool = True,
+        approved_by: str | None = None,
     ) -> Decision:
         """Return what ``principal`` may do.
 
@@ -127,7 +128,8 @@ class Policy:
             effect: what this call of it does.
             objects: what it touches; None if that is not known yet, then the verdict may be ``open``.
             images: the images that it names; None if they are not known yet.
-            approved: nobody else has to approve it, or somebody has.
+            deferrable: somebody else may have to approve it.
+            approved_by: the role of who has.
         """
         if why := self._narrowing.refuses(tool, effect):
             return Decision(Verdict.DENY, "server", why)
@@ -138,7 +140,7 @@ class Policy:
         rules = _Fitting(
             tuple(rule for rule in role.allow if rule.fits_call(tool, effect)),
             tuple(rule for rule in role.deny if rule.fits_call(tool, effect)),
-            () if approved else self._holding(principal, tool, effect),
+            self._holding(principal, tool, effect) if deferrable else (),
         )
         if rules.refuse(images_known=False):
             return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} with {tool}")
@@ -150,11 +152,8 @@ class Policy:
             return Decision(Verdict.OPEN, name, "it depends on the objects")
         if not all(_allow(rules.allow, touched) and not _deny(rules.deny, touched) for touched in objects or ()):
             return Decision(Verdict.DENY, name, f"role {principal.role} may not {effect} what this call touches")
-        for number, rule in rules.hold:
-            if not rule.about_objects or any(_deny([rule], touched) for touched in objects or ()):
-                why = f"waits for approval by {' or '.join(rule.approvers)}"
-                return Decision(Verdict.DEFER, f"approval-{number}", why, rule)
-        return Decision(Verdict.ALLOW, name, f"role {principal.role} may {effect}")
+        held = _held(rules.hold, objects or (), approved_by)
+        return held or Decision(Verdict.ALLOW, name, f"role {principal.role} may {effect}")
 
     def _holding(self, principal: Principal, tool: str, effect: Effect) -> tuple[tuple[int, ApprovalRule], ...]:
         """Return the approval rules that may hold back the call, with their numbers in the file."""
@@ -198,6 +197,22 @@ class Policy:
         """Return whether inspections show ``principal`` the values of environments."""
         role = self._rules.role(principal.role)
         return role is not None and role.secrets == "readable"
+
+
+def _held(
+    rules: Sequence[tuple[int, ApprovalRule]], objects: Sequence[Touched], approved_by: str | None
+) -> Decision | None:
+    """Return what the first rule that holds the call back decides, None if none does or one of its approvers agreed."""
+    for number, rule in rules:
+        if rule.about_objects and not any(_deny([rule], touched) for touched in objects):
+            continue
+        if approved_by is None:
+            why = f"waits for approval by {' or '.join(rule.approvers)}"
+            return Decision(Verdict.DEFER, f"approval-{number}", why, rule)
+        if approved_by not in rule.approvers:
+            return Decision(Verdict.DENY, f"approval-{number}", f"role {approved_by} may not approve it any more")
+        return None
+    return None
 
 
 def _allow(rules: Sequence[Rule], touched: Touched) -> bool:

@@ -10,6 +10,7 @@ from domain.catalogue.tool import Catalogue, sees_nothing
 from domain.command_stream import CommandStream, received_of
 from domain.errors import ConcurrentAppendError, DockerMcpError, LogUnavailableError, UnsealError
 from domain.events import (
+    CommandApproved,
     CommandCancelled,
     CommandDeferred,
     CommandPlanned,
@@ -100,6 +101,7 @@ class ApprovedCommands:
         first, decoded = events[0], [decode(event.type, event.data) for event in events]
         received = received_of(events)
         deferred = next(event for event in decoded if isinstance(event, CommandDeferred))
+        approved = next(event for event in decoded if isinstance(event, CommandApproved))
         tool = self._catalogue.by_name(first.tool)
         if tool is None:
             raise DockerMcpError("this version has no such tool", code="unknown_tool")
@@ -114,6 +116,7 @@ class ApprovedCommands:
             sight=Sight(sees_nothing, all_records=False),  # as the rules have it when it is carried out
             policy_digest=deferred.policy_digest,
             approved_for=deferred.pinned,
+            approved_by=approved.by_role,
         )
         job.recorded = job.stream.copy()
         plan = recorded_plan(event for event in decoded if isinstance(event, CommandPlanned))

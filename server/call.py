@@ -68,9 +68,9 @@ class Job:
 
     ``recorded`` is its stream as far as the log holds it, None while the log holds nothing of it. ``judge`` is there
     when the policy has to see the objects first. ``approved_for`` holds the objects that somebody has approved the
-    command for, None if nobody had to. ``deadline`` (``time.monotonic()``) and ``check_fence`` are set with the record
-    of its start: later than the one, or once the other raises, nothing more is sent to the engine. ``check_turn``
-    raises if the objects may be another's: then nothing is sent at all.
+    command for, ``approved_by`` that one's role; None if nobody had to. ``deadline`` (``time.monotonic()``) and
+    ``check_fence`` are set with the record of its start: later than the one, or once the other raises, nothing more is
+    sent to the engine. ``check_turn`` raises if the objects may be another's: then nothing is sent at all.
     """
 
     tool: AnyTool
@@ -83,6 +83,7 @@ class Job:
     plan: Plan | None = None
     judge: Judge | None = None
     approved_for: Sequence[ObjectState] | None = None
+    approved_by: str | None = None
     recorded: CommandStream | None = None
     decided: Sequence[NewEvent] = ()
     deadline: float = 0.0

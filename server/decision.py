@@ -34,11 +34,13 @@ def _first_decision(policy: Policy, job: Job) -> Decision:
         return Decision(Verdict.ALLOW, "open-to-all", "everybody may")
     if principal == ANONYMOUS:
         return Decision(Verdict.DENY, "unauthenticated", "credentials are missing or not valid")
-    effect, approved = tool.effect_of(job.command), job.approved_for is not None or not tool.deferrable
+    effect = tool.effect_of(job.command)
 
     def decide(objects: Sequence[Touched] | None) -> Decision:
         images = tool.images(job.command, job.plan)
-        return policy.decide(principal, tool.name, effect, objects, images, approved=approved)
+        return policy.decide(
+            principal, tool.name, effect, objects, images, deferrable=tool.deferrable, approved_by=job.approved_by
+        )
 
     def judge(pinned: Sequence[ObjectState]) -> Decision:
         decision = decide(_touched(job, pinned))

@@ -9,7 +9,7 @@ from typing import Final
 
 from adapters.store.checkpointer import last_signed
 from adapters.store.read_model_checks import OpenCommandCheck
-from adapters.store.schema import missing_guards
+from adapters.store.schema import wrong_guards
 from adapters.store.snapshot import Snapshot, earlier, hash_at
 from domain.checkpoints import Keys
 from domain.events import RecordedEvent
@@ -111,8 +111,8 @@ class BackgroundCheck:
 
     def _look_beside(self, snapshot: Snapshot) -> None:
         """Check the guards, and that what the log lists as open commands is."""
-        if missing := missing_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
-            self._broken([Finding("guards", f"missing or changed: {', '.join(missing)}")])
+        if wrong := wrong_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
+            self._broken([Finding("guards", f"missing, changed or not ours: {', '.join(wrong)}")])
         model = OpenCommandCheck(snapshot)
         self._broken([Finding(f"read model {model.name}", each) for each in model.problems({})])
 

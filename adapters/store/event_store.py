@@ -19,7 +19,7 @@ from adapters.store.schema import check_guards, check_revision, revision
 from adapters.store.session import ROTATED_SQL, Session, SessionLostError, rotated_to
 from adapters.store.sqlite import SqliteSession
 from adapters.store.writer import GroupCommitWriter
-from domain.errors import LogUnavailableError
+from domain.errors import ConfigurationError, LogUnavailableError
 from domain.events import NewEvent, RecordedEvent
 from domain.ports import Clock, OpenCommand
 from domain.secrets import DataKey
@@ -119,8 +119,10 @@ class SqlEventStore:
             check_guards(opened)
             self.executors.hold(self._executor)
             self._opened = True
-        except BaseException:
+        except BaseException as error:
             opened.close()
+            if isinstance(error, ConfigurationError) and self._opened:  # calls in progress hear of it, no start fails
+                raise LogUnavailableError(error.message, hint=error.hint) from error
             raise
         return opened
 

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from adapters.store.read_model_checks import READ_MODEL_CHECKS
-from adapters.store.schema import missing_guards
+from adapters.store.schema import wrong_guards
 from adapters.store.snapshot import LogDamagedError, Snapshot, earlier, hash_at
 from domain.checkpoints import Keys
 from domain.events import RecordedEvent
@@ -67,8 +67,10 @@ def check_log(
 
 
 def _guards(snapshot: Snapshot) -> Iterator[Finding]:
-    if missing := missing_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
-        yield Finding("guards", f"the database does not guard the log; missing or changed: {', '.join(missing)}")
+    if wrong := wrong_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
+        yield Finding(
+            "guards", f"the database does not guard the log; missing, changed or not ours: {', '.join(wrong)}"
+        )
 
 
 def _whole(snapshot: Snapshot) -> Iterator[Finding]:

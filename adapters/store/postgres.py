@@ -97,7 +97,8 @@ class PostgresSession:
 
     def commit(self, changes: Changes) -> None:
         with _explained(), self.connection.pipeline(), self.connection.cursor() as cursor:
-            cursor.executemany(_INSERT_EVENT, changes.events)
+            inserted = self.connection.cursor()
+            inserted.executemany(_INSERT_EVENT, changes.events)
             if changes.opened:
                 cursor.executemany(_UPSERT_OPEN, changes.opened)
             if changes.closed:
@@ -109,6 +110,8 @@ class PostgresSession:
             if changes.closed:
                 cursor.execute(_NOTIFY)
             cursor.execute("COMMIT")
+        if inserted.rowcount < len(changes.events):
+            raise SessionLostError("the database drops records")  # so that the writer looks which of them are there
 
     def rollback(self) -> None:
         with suppress(psycopg.Error):

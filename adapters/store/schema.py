@@ -16,10 +16,15 @@ _TRIGGER_BITS: Final = {"ROW": 1, "STATEMENT": 0, "BEFORE": 2, "INSERT": 4, "DEL
 _ENABLED_ALWAYS: Final = "A"
 
 _POSTGRES_TRIGGER_SQL: Final = """
-SELECT t.tgname, t.tgtype, t.tgenabled, p.proname, p.prosrc
+SELECT t.tgname, t.tgtype, t.tgenabled, p.proname, p.prosrc, t.tgqual IS NULL
   FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
- WHERE t.tgrelid = 'event'::regclass AND NOT t.tgisinternal AND t.tgqual IS NULL
+ WHERE t.tgrelid = 'event'::regclass AND NOT t.tgisinternal
 """
+_POSTGRES_BESIDE_SQL: Final = """
+SELECT rulename::text FROM pg_rewrite WHERE ev_class = 'event'::regclass
+ UNION ALL SELECT 'row security' FROM pg_class WHERE oid = 'event'::regclass AND relrowsecurity
+"""
+"""What else can keep records out of the table, or hide them from questions."""
 
 
 def revision(session: Session) -> str | None:
@@ -49,32 +54,36 @@ def check_revision(found: str | None) -> None:
     )
 
 
-def missing_guards(query: Callable[[str], list[tuple[Any, ...]]], *, is_sqlite: bool) -> list[str]:
-    """Return the names of the guards of the log that are missing or not what they should be."""
+def wrong_guards(query: Callable[[str], list[tuple[Any, ...]]], *, is_sqlite: bool) -> list[str]:
+    """Return the names of the log's guards that are missing or changed, and of what somebody has put beside them.
+
+    A trigger that is not ours can have the database drop records without a word.
+    """
     found: dict[str, Any]
     expected: dict[str, Any]
     if is_sqlite:
-        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'event'"
+        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = 'event'"
         found, expected = dict(query(sql)), SQLITE_TRIGGERS
     else:
-        found = {name: tuple(rest) for name, *rest in query(_POSTGRES_TRIGGER_SQL)}
+        found = {name: "beside" for (name,) in query(_POSTGRES_BESIDE_SQL)}
+        found |= {name: tuple(rest) for name, *rest in query(_POSTGRES_TRIGGER_SQL)}
         expected = {
-            name: (_tgtype(moment, each), _ENABLED_ALWAYS, function, POSTGRES_FUNCTIONS[function])
+            name: (_tgtype(moment, each), _ENABLED_ALWAYS, function, POSTGRES_FUNCTIONS[function], True)
             for name, (moment, each, function) in POSTGRES_TRIGGERS.items()
         }
-    return sorted(name for name in expected if found.get(name) != expected[name])
+    return sorted(name for name in expected.keys() | found.keys() if found.get(name) != expected.get(name))
 
 
 def check_guards(session: Session) -> None:
     """Refuse a database that does not itself refuse changes to the log.
 
     Raises:
-        ConfigurationError: naming the guards that are missing or changed.
+        ConfigurationError: naming the guards that are missing, changed or not ours.
     """
-    if wrong := missing_guards(session.query, is_sqlite=isinstance(session, SqliteSession)):
+    if wrong := wrong_guards(session.query, is_sqlite=isinstance(session, SqliteSession)):
         raise ConfigurationError(
-            f"the database no longer guards the event log; missing or changed: {', '.join(wrong)}",
-            hint="find out who removed them; keep this database as evidence and start with a new one",
+            f"the database no longer guards the event log; missing, changed or not ours: {', '.join(wrong)}",
+            hint="find out who changed them; keep this database as evidence and start with a new one",
         )
 
 

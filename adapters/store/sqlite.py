@@ -63,7 +63,8 @@ class SqliteSession:
     def commit(self, changes: Changes) -> None:
         execute_many = self.connection.executemany
         with _explained():
-            execute_many(_INSERT_EVENT, changes.events)
+            if execute_many(_INSERT_EVENT, changes.events).rowcount < len(changes.events):
+                raise LogUnavailableError("the event log cannot be written: the database drops records")
             if changes.opened:
                 execute_many(_UPSERT_OPEN, changes.opened)
             if changes.closed:

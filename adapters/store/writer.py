@@ -224,7 +224,7 @@ class GroupCommitWriter:
                 self._drop_session()
                 append.future.set_exception(LogInDoubtError(f"nobody can tell whether it was recorded: {error}"))
             else:
-                if recorded:
+                if recorded and len(recorded) == len(append.events):
                     append.future.set_result(recorded)
                 else:
                     append.future.set_exception(LogUnavailableError(f"the event log could not be written: {error}"))

@@ -1,5 +1,6 @@
 """The auth file: users, roles, host safety; strictly read, with line, place and fix for what is wrong."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
@@ -18,6 +19,8 @@ from domain.principal import Role
 from domain.stacks.strict_yaml import Document, StrictYamlError, parse_strict
 
 _MOST_PROBLEMS: Final = 5
+_MEMBER: Final = re.compile(r"<Effect\.[A-Z]+: ('[a-z]+')>")
+"""How pydantic names a member of an enumeration in its messages, and the word that stands in the file."""
 
 _IMAGES: Final = f"{Kind.IMAGE}/"
 
@@ -209,7 +212,8 @@ def _explained(error: ValidationError, document: Document) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_PROBLEMS]:
         path = tuple(part for part in problem["loc"] if part != "[key]")
-        what = "no such key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        said = _MEMBER.sub(r"\1", problem["msg"].removeprefix("Value error, "))
+        what = "no such key" if problem["type"] == "extra_forbidden" else said
         problems.append(f"{document.place(path)}: {what}" if path else what)
     return "; ".join(problems)
 

@@ -103,12 +103,17 @@ class StackModel:
 
 
 def check_size(tree: Mapping[str, Any]) -> None:
-    """Refuse stacks of more containers than the log keeps the state of.
+    """Refuse stacks of more containers than the log keeps the state of, and services of fewer than none.
 
     Raises:
-        InvalidArgumentsError: naming how many there would be.
+        InvalidArgumentsError: naming the service, or how many there would be.
     """
-    count = sum(replicas(service) for service in tree["services"].values())
+    counts = {name: replicas(service) for name, service in tree["services"].items()}
+    if negative := [name for name, count in counts.items() if count < 0]:  # Compose itself breaks down at them
+        raise InvalidArgumentsError(
+            f"services.{column_text(negative[0])}: a number of containers below 0", hint="correct scale or replicas"
+        )
+    count = sum(counts.values())
     if count > MOST_CONTAINERS:
         raise InvalidArgumentsError(f"the stack would have {count} containers, at most {MOST_CONTAINERS} are allowed")
 

@@ -8,7 +8,8 @@ import pytest
 
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
-from domain.errors import ConfigurationError
+from adapters.store.verification import verify_log
+from domain.errors import ConfigurationError, LogUnavailableError
 from migrations.guards import POSTGRES_TRIGGERS, SQLITE_TRIGGERS
 from server.bootstrap import new_id, now_ms
 from tests.contract.events import life
@@ -157,6 +158,55 @@ def test_a_database_without_one_of_its_guards_is_not_served(location: Location, 
     execute(location, *_without(location, trigger))
     with pytest.raises(ConfigurationError, match=trigger):
         SqlEventStore(location, now_ms, new_id()).check()
+
+
+def _dropping(location: Location) -> tuple[str, ...]:
+    """Return what makes the database drop mallory's records without a word."""
+    if location.path:
+        return (
+            "CREATE TRIGGER quiet BEFORE INSERT ON Event WHEN NEW.principal = 'mallory' "
+            "BEGIN SELECT RAISE(IGNORE); END",
+        )
+    return (
+        "CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF NEW.principal = 'mallory' THEN RETURN NULL; END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER a_quiet BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION quiet()",
+    )
+
+
+@pytest.mark.promise("P1", "P4")
+def test_a_database_that_drops_records_takes_none_and_is_noticed(location: Location) -> None:
+    store = SqlEventStore(location, now_ms, new_id())
+    known = len(store.append(life()).result(30))
+    execute(location, *_dropping(location))
+    for _ in range(2):  # the second one finds the connection closed
+        with pytest.raises(LogUnavailableError):
+            store.append([event._replace(principal="mallory") for event in life()]).result(30)
+    store.close()
+    assert rows(location, "SELECT count(*) FROM event") == [(known,)]
+    assert rows(location, "SELECT * FROM open_command") == []
+    (finding,) = verify_log(location, 30, {}).findings
+    assert finding.part == "guards"
+    assert "quiet" in finding.problem
+    with pytest.raises(ConfigurationError, match="quiet"):
+        SqlEventStore(location, now_ms, new_id()).check()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE RULE quiet AS ON INSERT TO event WHERE new.principal = 'mallory' DO INSTEAD NOTHING", "quiet"),
+        ("ALTER TABLE event ENABLE ROW LEVEL SECURITY", "row security"),
+    ],
+)
+def test_what_keeps_records_from_postgres_or_from_questions_is_noticed(
+    postgres_location: Location, statement: str, named: str
+) -> None:
+    SqlEventStore(postgres_location, now_ms, new_id()).check()
+    execute(postgres_location, statement)
+    with pytest.raises(ConfigurationError, match=named):
+        SqlEventStore(postgres_location, now_ms, new_id()).check()
 
 
 def test_a_weakened_sqlite_guard_is_noticed(sqlite_location: Location) -> None:

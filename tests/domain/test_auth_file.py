@@ -31,6 +31,7 @@ KEY = fingerprint("dmk_x")
         ),
         ('{"roles": {"system": {}}}', "roles.system: the server's own role"),
         ('{"roles": {"x": {"allow": [{"effects": ["write"]}]}}}', "roles.x.allow.0.effects.0"),
+        ('{"approvals": [{"effects": ["read"]}]}', "effects.0: Input should be 'create', 'mutate' or 'destroy'"),
         ('{"roles": {"x": {"allow": "all"}}}', "roles.x.allow"),
         ('{"roles": {"x": {}, "x": {}}}', "roles.x stands here twice"),
     ],

@@ -248,6 +248,18 @@ async def test_the_rules_of_the_moment_decide_about_an_approved_command(
     assert exists(engine, container)
 
 
+async def test_who_may_not_approve_any_more_has_approved_nothing(
+    desk: Desk, container: str, engine: docker.APIClient, rules: Rules
+) -> None:
+    command_id = await desk.deferred("carol", "remove-container", container_name=container, force=True)
+    rules({"effects": ["destroy"], "approvers": ["user"]})
+
+    assert await desk.approve("alice", command_id) == ["command.approved", "command.denied"]
+
+    assert desk.events(command_id)[-1].payload()["reason"] == "role admin may not approve it any more"
+    assert exists(engine, container)
+
+
 async def test_an_approved_command_of_a_user_who_is_gone_is_given_up(
     desk: Desk, container: str, engine: docker.APIClient, rules: Rules
 ) -> None:

@@ -15,6 +15,7 @@ from domain.errors import InvalidArgumentsError
 from domain.secrets import SEALED_KEY
 from domain.stacks.model import STACK_LABEL, StackModel, check_size, check_values, labelled
 from domain.stacks.objects import replicas
+from domain.stacks.state import MOST_CONTAINERS
 from domain.stacks.strict_yaml import parse_strict
 from tests.domain.strategies import TEXT
 
@@ -369,6 +370,12 @@ def test_a_stack_has_at_most_a_hundred_containers(services: dict[str, Any]) -> N
         check_size({"services": {**services, "more": {}}})
 
     assert refused.value.message == "the stack would have 101 containers, at most 100 are allowed"
+
+
+@pytest.mark.parametrize("less", [{"scale": -50}, {"deploy": {"replicas": -50}}])
+def test_a_negative_number_of_containers_makes_no_room_for_others(less: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentsError, match=r"services\.less: a number of containers below 0"):
+        check_size({"services": {"many": {"scale": MOST_CONTAINERS + 50}, "less": less}})
 
 
 def test_the_facts_tell_hash_and_number_of_each_service() -> None:
