@@ -131,7 +131,7 @@ class Engine:
         except errors.TLSParameterError as error:
             raise ConfigurationError("the TLS files of DOCKER_CERT_PATH are not usable", hint=TLS_HINT) from error
         except (errors.DockerException, ValueError) as error:
-            raise ConfigurationError(f"DOCKER_HOST is not usable: {error}", hint=_HOST_HINT) from error
+            raise ConfigurationError("DOCKER_HOST is not understood", hint=_HOST_HINT) from error
         if tls and not address:
             raise ConfigurationError("DOCKER_TLS_VERIFY needs DOCKER_HOST", hint=_HOST_HINT)
         if address and address.startswith(("http+ssh://", "ssh://")):

@@ -120,15 +120,15 @@ def _engine(settings: Settings) -> Iterator[Finding]:
     try:
         engine = Engine(settings.docker_environment, settings.DOCKER_MCP_ENGINE_TIMEOUT_S, 1)
         info = engine.identify()
+    except ConfigurationError as error:  # what cannot be understood may hold a password, and is not repeated
+        yield Finding("engine", False, error.message, error.hint)
     except DockerMcpError as error:
         yield Finding("engine", False, f"{where}: {error.message}", _engine_fix(settings, error))
-        return
-    yield Finding("engine", True, f"{where}: Docker {info['ServerVersion']}, API {engine.api.api_version}")
+    else:
+        yield Finding("engine", True, f"{where}: Docker {info['ServerVersion']}, API {engine.api.api_version}")
 
 
 def _engine_fix(settings: Settings, error: DockerMcpError) -> str:
-    if isinstance(error, ConfigurationError) and error.hint:
-        return error.hint
     if os.strerror(errno.EACCES) in error.message:
         return "add this user to the group docker (sudo usermod -aG docker $USER) and log in again"
     if settings.docker_environment:

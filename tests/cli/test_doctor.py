@@ -80,7 +80,8 @@ def test_people_read_each_finding_on_a_line_with_its_fix_below(tmp_path: Path) -
         ({"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "No such file or directory", "correct DOCKER_HOST"),
         ({"DOCKER_HOST": "tcp://127.0.0.1:1"}, "Connection refused", "correct DOCKER_HOST"),
         ({"DOCKER_HOST": "ssh://somewhere"}, "ssh:// is not supported", "forward the socket"),
-        ({"DOCKER_HOST": "tcp://127.0.0.1:port"}, "DOCKER_HOST is not usable", "unix:///"),
+        ({"DOCKER_HOST": "tcp://127.0.0.1:port"}, "DOCKER_HOST is not understood", "unix:///"),
+        ({"DOCKER_HOST": "tcp://me:hunter2@there:2375"}, "DOCKER_HOST is not understood", "unix:///"),
         ({"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/nowhere"}, "TLS files", "DOCKER_CERT_PATH"),
     ],
 )
