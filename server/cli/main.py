@@ -224,7 +224,7 @@ def reconcile(
     if status is not None or comment is not None:
         if command_id is None or status is None:
             raise InvalidArgumentsError("--as and --comment settle one command: name it")
-        cli.settle_as(settings, command_id, status, comment)
+        cli.settle_as(settings, command_id, status, comment, as_json=as_json)
         return
     settled = asyncio.run(cli.reconcile(settings, command_id, as_json=as_json))
     raise typer.Exit(Exit.OK if settled else Exit.FAILED)
