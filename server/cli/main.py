@@ -287,6 +287,13 @@ def run() -> None:
     except DockerMcpError as error:
         _complain(error)
         sys.exit(Exit.FAILED)
+    except OSError as error:
+        if os.environ.get("LOG_LEVEL") == "DEBUG":
+            raise
+        what = error.filename or "the output, or a file that is needed"
+        reason = (error.strerror or type(error).__name__).lower()
+        _complain(DockerMcpError(f"{what} cannot be used: {reason}", code="not_usable", hint=_DEBUG_HINT))
+        sys.exit(Exit.FAILED)
     except Exception as error:
         if os.environ.get("LOG_LEVEL") == "DEBUG":
             raise
