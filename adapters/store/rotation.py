@@ -10,18 +10,22 @@ from adapters.private_file import sync
 from adapters.store.event_store import open_postgres
 from adapters.store.location import Location
 from adapters.store.session import Changes, Head
-from adapters.store.snapshot import Snapshot, last_of
+from adapters.store.snapshot import Snapshot, last_of, open_snapshot
 from adapters.store.sqlite import SqliteSession
 from domain.chain import seal_event
 from domain.engine_cursor import STREAM_PREFIX
 from domain.errors import DockerMcpError, InvalidArgumentsError
-from domain.events import NewEvent, RecordedEvent
+from domain.events import LogRotated, NewEvent, RecordedEvent
 
 _OTHER_LOCKS_SQL: Final = """
 SELECT count(*) FROM pg_locks
  WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND pid <> pg_backend_pid()
 """
+
+
+STREAM: Final = "log"
+"""The stream of the records that close a log and begin the next one."""
 
 
 class LogInUseError(DockerMcpError):
@@ -54,6 +58,22 @@ def check_unused(location: Location, timeout_s: float, *, but: str) -> None:
             held = session.query(_OTHER_LOCKS_SQL)[0][0] > 1  # one is that of this process
     if held:
         raise LogInUseError
+
+
+def closed_at(location: Location, timeout_s: float) -> int | None:
+    """Return the position of the record that closed the log for a new database; None if it is not closed.
+
+    Raises:
+        LogUnavailableError: if the log cannot be read.
+    """
+    with open_snapshot(location, timeout_s) as snapshot:
+        return closing_record(snapshot)
+
+
+def closing_record(snapshot: Snapshot) -> int | None:
+    """Return the position of the record that closed the log for a new database; None if it is not closed."""
+    last = last_of(snapshot, STREAM)
+    return last.position if last and last.type == LogRotated.type else None
 
 
 def check_settled(snapshot: Snapshot) -> None:

@@ -8,10 +8,11 @@ from adapters.store.checkpointer import last_signed
 from adapters.store.location import Location
 from adapters.store.log_check import Progress, check_log
 from adapters.store.part_check import check_file, part_of
-from adapters.store.snapshot import Snapshot, last_of, open_snapshot
+from adapters.store.rotation import closing_record
+from adapters.store.snapshot import Snapshot, open_snapshot
 from domain.checkpoints import Keys, disagreements, is_signed
 from domain.errors import ConfigurationError
-from domain.events import CheckpointSigned, LogRotated
+from domain.events import CheckpointSigned
 from domain.findings import Finding, Report
 from domain.segments import Part, unlinked
 
@@ -89,8 +90,7 @@ def _take_notes(snapshot: Snapshot, live: Part, parts: Sequence[Part], report: R
             f"the log continues {link.log[:16]} after record {link.position}, archived as {link.file_name}; "
             "--segment FILE verifies that too"
         )
-    rotated = last_of(snapshot, "log")
-    if rotated and rotated.type == LogRotated.type:
-        report.notes.append(f"the log was closed at record {rotated.position} and goes on in a new database")
+    if closed := closing_record(snapshot):
+        report.notes.append(f"the log was closed at record {closed} and goes on in a new database")
     if report.unchecked_signatures:
         report.notes.append(f"{report.unchecked_signatures} signatures were not checked: their key was not given")

@@ -12,7 +12,7 @@ import typer
 from domain.errors import DockerMcpError, InvalidArgumentsError
 from server.cli.exit import Exit
 from server.cli.output import AsJson, tell
-from server.clients.connection import Http, Stdio, carried, http_url, left_out, stdio_command
+from server.clients.connection import Http, Stdio, carried, http_url, is_http_url, left_out, stdio_command
 from server.clients.file import ClientFile
 from server.clients.forms import CLIENTS, NO_CREDENTIAL, Client, client_named
 from server.clients.json_text import NotMergedError
@@ -52,12 +52,14 @@ def config(
     form = client_named(client)
     file = ClientFile.read(form, (path or Path(form.place)).expanduser())
     name = name or form.name
+    if url is not None and not is_http_url(url):
+        raise InvalidArgumentsError("--url is no address", hint="write it as http://127.0.0.1:3334/mcp, or https://")
     if check:
         raise typer.Exit(_check(file, name, url or http_url(settings), as_json=as_json))
     credential = _credential(settings, token_file)
     users, approved = _users_and_approved(settings)
     server = _server(settings, form, credential, url, http=http or url is not None, users=users, toml=file.is_toml)
-    shown = replace(server, credential=NO_CREDENTIAL) if server.credential else server
+    shown = replace(server, credential=NO_CREDENTIAL) if credential else server
     by_hand = file.by_hand(shown, approved, name)
     if show:
         typer.echo(by_hand, nl=False)
@@ -150,13 +152,23 @@ def _tell_what_is_missing(server: Stdio | Http, form: Client) -> None:
 def _check(file: ClientFile, name: str, url: str, *, as_json: bool) -> Exit:
     from server.clients.check import ask
 
-    entry = file.server(name, url)
+    try:
+        entry = file.server(name, url)
+    except NotMergedError as error:
+        raise InvalidArgumentsError(f"{file.path}: {error.message}", hint="mend it, then check it again") from error
     answer = asyncio.run(ask(entry))
     how = "started" if "command" in entry else "reached"
     unknown = sorted(set(entry.get("autoApprove", [])) - set(answer.tools))
     lines = [f"{how} {answer.server}: {len(answer.tools)} tools", *(f"  {tool}" for tool in answer.tools)]
     tree = {"how": how, "server": answer.server, "tools": answer.tools, "unknown_approved": unknown}
     tell("\n".join(lines), tree, as_json=as_json)
+    if not answer.tools:
+        typer.echo(
+            "docker-mcp: it offers this caller no tool: once there are users, a client needs an API key; "
+            "write one with --token-file",
+            err=True,
+        )
+        return Exit.FAILED
     if unknown:
         typer.echo(f"docker-mcp: autoApprove names tools that it does not have: {', '.join(unknown)}", err=True)
         return Exit.FAILED

@@ -14,6 +14,7 @@ from adapters.checkpoint_copies import copies_to
 from adapters.docker.engine import Engine
 from adapters.store.disk import DiskReserve
 from adapters.store.location import Location
+from adapters.store.rotation import closed_at
 from domain.errors import ConfigurationError, DockerMcpError, LowDiskError
 from server.cli.check import check_store
 from server.keys import sealer_of, signing_key_of
@@ -71,6 +72,10 @@ def _log(settings: Settings) -> Iterator[Finding]:
         yield Finding("log", False, f"{location.describe()}: {error.message}", _log_fix(location))
         return
     yield Finding("log", True, f"{location.describe()}: writable, guarded against changes")
+    if position := closed_at(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S):
+        seen = f"rotate-log closed it at record {position}: what is recorded here now is not in the log that goes on"
+        fix = "set DOCKER_MCP_DATABASE_URL to the new database; if there is none, run `docker-mcp rotate-log` again"
+        yield Finding("log", False, seen, fix, optional=True)
     try:
         DiskReserve(location.path, settings.DOCKER_MCP_DISK_RESERVE_MIB << 20).check()
     except LowDiskError as error:

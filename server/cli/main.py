@@ -224,7 +224,7 @@ def reconcile(
     if status is not None or comment is not None:
         if command_id is None or status is None:
             raise InvalidArgumentsError("--as and --comment settle one command: name it")
-        cli.settle_as(settings, command_id, status, comment)
+        cli.settle_as(settings, command_id, status, comment, as_json=as_json)
         return
     settled = asyncio.run(cli.reconcile(settings, command_id, as_json=as_json))
     raise typer.Exit(Exit.OK if settled else Exit.FAILED)
@@ -286,6 +286,13 @@ def run() -> None:
         sys.exit(Exit.USAGE)
     except DockerMcpError as error:
         _complain(error)
+        sys.exit(Exit.FAILED)
+    except OSError as error:
+        if os.environ.get("LOG_LEVEL") == "DEBUG":
+            raise
+        what = error.filename or "the output, or a file that is needed"
+        reason = (error.strerror or type(error).__name__).lower()
+        _complain(DockerMcpError(f"{what} cannot be used: {reason}", code="not_usable", hint=_DEBUG_HINT))
         sys.exit(Exit.FAILED)
     except Exception as error:
         if os.environ.get("LOG_LEVEL") == "DEBUG":

@@ -81,7 +81,9 @@ def status(as_json: AsJson = False) -> None:
     settings = load_settings(use_working_directory=True)
     answer = asyncio.run(ask(settings, "compose-ps", {"project_name": PROJECT}, "docker-mcp monitoring status"))
     if answer.error and answer.error.code == "stack_not_found":
-        typer.echo("the monitoring stack does not run; `docker-mcp monitoring up` starts it")
+        tell(
+            "the monitoring stack does not run; `docker-mcp monitoring up` starts it", {"services": []}, as_json=as_json
+        )
         raise typer.Exit(Exit.FAILED)
     if answer.error:
         raise answer.error

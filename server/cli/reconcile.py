@@ -134,13 +134,12 @@ async def reconcile(settings: Settings, command_id: str | None, *, as_json: bool
     finally:
         await application.stop("done")
     rows = [asdict(finding) for finding in findings]
-    told = orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode()
-    typer.echo(told if as_json else table(rows, _COLUMNS, "nothing is open that a look could settle"))
+    typer.echo(_json(rows) if as_json else table(rows, _COLUMNS, "nothing is open that a look could settle"))
     return all(finding.status != Status.UNKNOWN for finding in findings)
 
 
-def settle_as(settings: Settings, command_id: str, status: str, comment: str | None) -> None:
-    """Record what a person says became of an unknown command, and who says it.
+def settle_as(settings: Settings, command_id: str, status: str, comment: str | None, *, as_json: bool) -> None:
+    """Record what a person says became of an unknown command, and who says it; print it.
 
     Raises:
         DockerMcpError: this user may only read, the command is not unknown, or the log cannot be written.
@@ -163,7 +162,13 @@ def settle_as(settings: Settings, command_id: str, status: str, comment: str | N
             )
         ending = _as_told(last, principal.name, status, column_text(comment or "", _MOST_COMMENT))
         _append(store, events, ending)
-    typer.echo(f"{command_id}: {ending.status}, settled by {principal.name}")
+    by = f"settled by {principal.name}"
+    finding = _finding(events, str(ending.status), by, ending)
+    typer.echo(_json([asdict(finding)]) if as_json else f"{command_id}: {ending.status}, {by}")
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode()
 
 
 def _as_told(unknown: CommandUnknown, name: str, status: str, comment: str) -> Event:

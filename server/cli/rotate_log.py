@@ -20,8 +20,6 @@ from server.cli.local import local_admin, own_event
 from server.cli.progress import Progress
 from server.settings import Settings, load_settings
 
-STREAM = "log"
-
 
 def rotate_log(
     archive_to: Annotated[Path, typer.Option(help="The new segment file, which takes the whole old log.")],
@@ -77,7 +75,7 @@ def _new_place(settings: Settings, location: Location) -> Location:
 def _close_old(settings: Settings, location: Location, file: Path, principal: Principal) -> _Old:
     from adapters.store.archive import NotIntactError, archive
     from adapters.store.event_store import SqlEventStore
-    from adapters.store.rotation import LogInUseError, check_settled, check_unused, last_of_engines
+    from adapters.store.rotation import STREAM, LogInUseError, check_settled, check_unused, last_of_engines
     from adapters.store.snapshot import hash_at, newest, open_snapshot
     from adapters.store.verification import verify_log
     from adapters.store.world_log import WorldLog
@@ -118,7 +116,7 @@ def _begin_new(settings: Settings, location: Location, new: Location, old: _Old,
     from adapters.store.event_store import newest_key_id
     from adapters.store.metric_series import MetricSeriesStore
     from adapters.store.migrate import migrate
-    from adapters.store.rotation import begin_log
+    from adapters.store.rotation import STREAM, begin_log
     from adapters.store.session import SEALING_KEY_STREAM
     from server.bootstrap import now_ms
 

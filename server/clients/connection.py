@@ -1,6 +1,7 @@
 """What a client has to know to reach this server: how it starts one, or where one listens."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from server.settings import Settings
 
 _BESIDE_SETTINGS: Final = ("DOCKER_MCP_ENV_FILE", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
 """What else decides which settings and which log a server finds."""
+
+_HTTP_URL: Final = re.compile(r"https?://[^\s/]\S*\Z")
 
 _ONLY_HTTP: Final = ("DOCKER_MCP_PORT", "DOCKER_MCP_HOST", "DOCKER_MCP_ALLOWED_HOSTS", "DOCKER_MCP_TLS")
 
@@ -51,6 +54,11 @@ def http_url(settings: Settings) -> str:
     host = f"[{settings.DOCKER_MCP_HOST}]" if ":" in settings.DOCKER_MCP_HOST else settings.DOCKER_MCP_HOST
     scheme = "https" if settings.DOCKER_MCP_TLS_CERT else "http"
     return f"{scheme}://{host}:{settings.DOCKER_MCP_PORT}/mcp"
+
+
+def is_http_url(text: str) -> bool:
+    """Tell whether a client can reach a server at ``text``."""
+    return _HTTP_URL.match(text) is not None
 
 
 def carried(environment: Mapping[str, str]) -> dict[str, str]:

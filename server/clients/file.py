@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from adapters.private_file import write_private
 from domain.errors import DockerMcpError, InvalidArgumentsError
+from domain.token_shapes import MASK, masked
 from server.clients.connection import Http, Stdio
 from server.clients.forms import Client, Entry, toml_entry
 from server.clients.json_text import NotMergedError, append, parse_json, put
@@ -104,10 +105,10 @@ class ClientFile:
             InvalidArgumentsError: if there is none.
         """
         if self.is_toml:
-            mcp = parse_toml(self.text()).get("mcp", {})
-            started = {each.get("name"): each for each in mcp.get("stdio_servers", [])}
-            reached = {each.get("url"): each for each in mcp.get("shttp_servers", []) if isinstance(each, dict)}
-            found = started.get(name) or reached.get(url)
+            mcp = parse_toml(self.text()).get("mcp")
+            lists = mcp if isinstance(mcp, dict) else {}
+            started = _one_with("name", name, lists.get("stdio_servers"))
+            found = started or _one_with("url", url, lists.get("shttp_servers"))
         else:
             tree = parse_json(self.text(), comments=self.client.comments)
             servers = tree.get(self.client.servers, {}) if isinstance(tree, dict) else {}
@@ -119,7 +120,7 @@ class ClientFile:
         return found
 
     def difference(self, after: str) -> Iterator[str]:
-        """Yield the lines that change, as a unified diff; values that look secret by their names are masked."""
+        """Yield the lines that change, as a unified diff; what looks secret by its name or its form is masked."""
         lines = difflib.unified_diff(
             self.text().splitlines(), after.splitlines(), str(self.path), str(self.path), n=0, lineterm=""
         )
@@ -127,8 +128,8 @@ class ClientFile:
         hidden = sorted({*_secrets(parse(self.text())), *_secrets(parse(after))}, key=len, reverse=True)
         for line in lines:
             for secret in hidden:
-                line = line.replace(secret, "«secret»")
-            yield line
+                line = line.replace(secret, MASK)
+            yield masked(line)[0]
 
     def write(self, after: str, *, private: bool) -> Path | None:
         """Put ``after`` in the place of what the file holds; return where that is kept, None if there was nothing.
@@ -175,14 +176,26 @@ class ClientFile:
         return isinstance(inputs, list) and any(isinstance(each, dict) and each.get("id") == name for each in inputs)
 
 
+def _one_with(key: str, value: str, servers: Any) -> Any:
+    """Return the first of a list of servers that has ``value``, None if there is none or it is no such list."""
+    found = servers if isinstance(servers, list) else []
+    return next((each for each in found if isinstance(each, dict) and each.get(key) == value), None)
+
+
 def _secrets(tree: Any) -> Iterator[str]:
-    """Yield the texts in ``tree`` whose names say that they are secret, as JSON and TOML write them."""
+    """Yield the texts in ``tree`` whose names, or the options before them, say that they are secret, as JSON and TOML
+    write them."""
     if isinstance(tree, dict):
         for name, value in tree.items():
-            if isinstance(value, str) and value and _SECRET_NAME.search(name):
-                yield json.dumps(value, ensure_ascii=False)[1:-1]
-            else:
-                yield from _secrets(value)
+            yield from _secrets_called(name, value)
     elif isinstance(tree, list):
-        for value in tree:
-            yield from _secrets(value)
+        for before, value in zip(["", *tree], tree, strict=False):
+            is_option = isinstance(before, str) and before.startswith("-") and "=" not in before
+            yield from _secrets_called(before if is_option else "", value)
+
+
+def _secrets_called(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, str) and value and _SECRET_NAME.search(name):
+        yield json.dumps(value, ensure_ascii=False)[1:-1]
+    else:
+        yield from _secrets(value)

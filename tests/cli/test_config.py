@@ -108,6 +108,9 @@ def test_print_changes_nothing_and_shows_no_credential(tmp_path: Path, capsys: p
     config("vscode", tmp_path / "mcp.json", http=True, token_file=str(tmp_path / "key"), show=True)
     entry = json.loads(capsys.readouterr().out)["servers"]["docker"]
     assert entry["headers"] == {"Authorization": "Bearer YOUR_API_KEY"}
+    config("cursor", tmp_path / "mcp.json", http=True, show=True)
+    entry = json.loads(capsys.readouterr().out)["mcpServers"]["docker"]
+    assert entry["headers"] == {"Authorization": "Bearer ${env:DOCKER_MCP_TOKEN}"}, "what the client replaces itself"
     assert list(tmp_path.glob("mcp.json*")) == []
 
 
@@ -159,9 +162,26 @@ def test_credentials_are_not_shown_and_their_file_is_private(
         assert mode(file) == 0o600
         file.chmod(0o644)
     shown = "".join(capsys.readouterr())
-    assert "«secret»" in shown
+    assert "«masked»" in shown
     assert "alice" not in shown
     assert "bob" not in shown
+
+
+def test_secrets_of_other_servers_on_a_line_that_changes_are_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mcp.json"
+    theirs = {
+        "args": ["--api-key", "hidden-1", "--region", "north", "--token=hidden-22"],
+        "env": {"A_TOKEN": "hidden-3"},
+        "url": "https://me:hidden-4@example.com/mcp",
+    }
+    file.write_text(json.dumps({"mcpServers": {"theirs": theirs}}))
+    config("cursor", file, yes=True)
+    shown = "".join(capsys.readouterr())
+    assert "hidden" not in shown
+    assert "north" in shown
+    assert written(file)["mcpServers"]["theirs"] == theirs
 
 
 @pytest.mark.parametrize(
@@ -225,6 +245,13 @@ def test_wrong_input_is_refused(client: str, path: str, token_file: str | None, 
         config(client, Path(path), token_file=token_file)
 
 
+def test_an_address_that_no_client_can_reach_is_refused(tmp_path: Path) -> None:
+    for url in ("ftp://docker.example/mcp", "docker.example:3334", "http://", "http://a b/mcp"):
+        with pytest.raises(InvalidArgumentsError, match="--url is no address"):
+            config("cursor", tmp_path / "mcp.json", url=url)
+    assert not (tmp_path / "mcp.json").exists()
+
+
 def test_a_place_that_cannot_be_written_is_named() -> None:
     done = docker_mcp("config", "cursor", f"/proc/{free_port()}.json")
     assert done.returncode == 1
@@ -274,12 +301,18 @@ def test_check_reaches_a_running_server_as_the_file_says(tmp_path: Path) -> None
             config(client, file, url=url, token_file=str(key_file))
             assert tools_found(docker_mcp("config", client, str(file), "--url", url, "--check", "--json")) > 10
         config("cursor", cursor, url=url, yes=True)
-        wrong = docker_mcp("config", "cursor", str(cursor), "--check", env={"DOCKER_MCP_TOKEN": "dmk_no"})
-    assert wrong.returncode == 1
-    assert "unauthenticated" in wrong.stderr
+        credentials: tuple[str | None, ...] = ("dmk_no", None)
+        wrong = [
+            docker_mcp("config", "cursor", str(cursor), "--check", env={"DOCKER_MCP_TOKEN": credential})
+            for credential in credentials
+        ]
+    for done in wrong:
+        assert done.returncode == 1
+        assert "unauthenticated" in done.stderr
     gone = docker_mcp("config", "cursor", str(cursor), "--check")
     assert gone.returncode == 1
-    assert "client_check_failed: the server did not answer" in gone.stderr
+    assert "client_check_failed: the server did not answer: there is no connection to it" in gone.stderr
+    assert "is `docker-mcp http` running there" in gone.stderr
 
 
 def test_check_tells_a_command_that_is_not_there_and_a_server_that_is_not_in_the_file(tmp_path: Path) -> None:
@@ -290,3 +323,38 @@ def test_check_tells_a_command_that_is_not_there_and_a_server_that_is_not_in_the
     (tmp_path / "c.json").write_text("{}")
     with pytest.raises(InvalidArgumentsError, match="names no server docker"):
         config("cursor", tmp_path / "c.json", check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("a.json", '{"mcpServers": {"docker": {}}}', "neither a command nor a URL"),
+        (
+            "b.json",
+            '{"mcpServers": {"docker": {"command": "x", "args": "stdio"}}}',
+            "args: Input should be a valid list",
+        ),
+        ("c.json", '{"mcpServers": {"docker": {"url": 5}}}', "url: Input should be a valid string"),
+        ("d.json", '{"mcpServers": {"docker": {"url": "ftp://x"}}}', "neither a command nor a URL"),
+        ("e.json", '{"mcpServers": {', "e.json: it is not valid JSON, line 1"),
+        ("f.toml", "mcp = 1\n", "names no server docker"),
+        ("g.toml", "[mcp]\nstdio_servers = [1]\nshttp_servers = 2\n", "names no server docker"),
+    ],
+)
+def test_check_tells_what_is_wrong_with_an_entry_that_is_none(
+    name: str, text: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    client = "openhands" if name.endswith("toml") else "cursor"
+    with pytest.raises(DockerMcpError) as refused:
+        config(client, tmp_path / name, check=True)
+    assert problem in refused.value.describe()
+    assert "put the part" not in refused.value.describe()
+
+
+def test_check_says_so_if_the_server_offers_this_caller_nothing(tmp_path: Path) -> None:
+    config("cursor", tmp_path / "mcp.json")
+    add_user("alice")
+    done = docker_mcp("config", "cursor", str(tmp_path / "mcp.json"), "--check")
+    assert done.returncode == 1
+    assert "it offers this caller no tool" in complaint_beside(done)

@@ -11,7 +11,7 @@ from adapters.store.location import Location
 from adapters.store.schema import REVISION
 from server.cli.main import app
 from server.cli.reference import commands
-from tests.cli.command import log_at
+from tests.cli.command import complaint, docker_mcp, log_at
 from tests.conftest import SEALING_KEY
 
 NO_JSON = {
@@ -88,3 +88,9 @@ def test_answers_for_programs(sqlite_location: Location, tmp_path: Path) -> None
     env = {"DOCKER_MCP_DATABASE_URL": f"sqlite:///{tmp_path}/restored.db"}
     restored = answer("restore", str(tmp_path / "backup.db"), "--keys", str(keys))
     assert (restored["position"], restored["is_signed"]) == (backed_up["last_position"], True)
+
+
+def test_output_that_cannot_be_written_is_one_clear_line() -> None:
+    done = docker_mcp("--help", prefix=("sh", "-c", 'exec "$@" >/dev/full', "sh"))
+    assert done.returncode == 1
+    assert "not_usable: the output, or a file that is needed cannot be used: no space left" in complaint(done)

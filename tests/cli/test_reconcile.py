@@ -131,8 +131,12 @@ def test_a_person_settles_what_no_look_can_tell(
     log: SqlEventStore, location: Location, status: str, recorded: str
 ) -> None:
     command = left_open(log, "restart-container", started(), UNKNOWN, container_name="web")
-    done = docker_mcp("reconcile", command, "--as", status, "--comment", "seen by Zoë", env=log_at(location))
+    arguments = ("reconcile", command, "--as", status, "--comment", "seen by Zoë", "--json")
+    done = docker_mcp(*arguments, env=log_at(location))
     assert (done.returncode, done.stderr) == (0, "")
+    (finding,) = json.loads(done.stdout)
+    assert (finding["command_id"], finding["was"], finding["status"]) == (command, "unknown", recorded)
+    assert finding["found"].startswith("settled by local:")
     ending = log.read_stream(command)[-1]
     told = ending.payload()
     assert (ending.status, ending.principal, told["reconciled"], told["comment"]) == (

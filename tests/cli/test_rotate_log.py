@@ -55,6 +55,13 @@ def new_location(location: Location, request: pytest.FixtureRequest) -> Location
     return Location.parse(server.url(server.create_database()))
 
 
+def kept_of(location: Location) -> Path:
+    """Return where a rotation has put the old SQLite log."""
+    assert location.path
+    [kept] = location.path.parent.glob("*.until-*[0-9a-f]")
+    return kept
+
+
 def rotated(location: Location, new_location: Location, file: Path) -> Variables:
     """Rotate a log; return the variables of the new one."""
     more = {} if location.path else {"DOCKER_MCP_NEW_DATABASE_URL": url_of(new_location)}
@@ -177,10 +184,13 @@ def test_the_log_goes_on_in_a_new_database_that_leads_back_to_the_old(
     assert (code, tree["findings"], tree["notes"]) == (0, [], [])
     assert "continues" in verified(env)[1]["notes"][0]
     assert docker_mcp("audit", env=env).returncode == 0
+    left = Location(path=kept_of(location)) if location.path else location
+    assert "rotate-log closed it at record" in docker_mcp("doctor", env=variables(left)).stdout
+    assert "rotate-log closed it" not in docker_mcp("doctor", env=env).stdout
     refused = docker_mcp("stdio", env={**env, "DOCKER_MCP_SEALING_KEY": "A" * 43 + "="})
     assert "sealed with key" in complaint(refused)
     if location.path:
-        [kept] = location.path.parent.glob("*.until-*[0-9a-f]")
+        kept = kept_of(location)
         assert events(Location(path=kept))[: len(old)] == old
         assert verified(env, kept)[0] == 0
         tamper(Location(path=kept), "UPDATE event SET role = 'x' WHERE position = 2")

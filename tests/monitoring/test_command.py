@@ -68,6 +68,8 @@ def test_where_images_cannot_be_pulled_it_says_which_and_how_to_bring_them(
     done = docker_mcp("monitoring", "status", env=settings(own_engine, tmp_path))
     assert done.returncode == 1
     assert "does not run; `docker-mcp monitoring up` starts it" in done.stdout
+    done = docker_mcp("monitoring", "status", "--json", env=settings(own_engine, tmp_path))
+    assert (done.returncode, json.loads(done.stdout)) == (1, {"services": []})
     done = docker_mcp("monitoring", "down", env=settings(own_engine, tmp_path))
     assert (done.returncode, done.stdout) == (0, "the monitoring stack was not running\n")
 

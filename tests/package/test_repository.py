@@ -45,6 +45,7 @@ def test_no_file_holds_a_private_key(texts: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "cli/dev-server.sh",
         "scripts/compose.sh",
         "scripts/conformance-parts.sh",
         "scripts/engine.sh",
