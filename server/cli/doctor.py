@@ -16,6 +16,7 @@ from adapters.store.disk import DiskReserve
 from adapters.store.location import Location
 from adapters.store.rotation import closed_at
 from domain.errors import ConfigurationError, DockerMcpError, LowDiskError
+from domain.text import printable
 from server.cli.check import check_store
 from server.keys import sealer_of, signing_key_of
 from server.settings import Settings
@@ -37,6 +38,7 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """Return all findings, in the order in which a server would meet them."""
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _names,
         _log,
         _key,
         _checkpoints,
@@ -59,6 +61,15 @@ def report(findings: list[Finding], *, as_json: bool) -> str:
         if not finding.ok:
             lines.append(f"{'':17} fix: {finding.fix}")
     return "\n".join(lines)
+
+
+def _names(_settings: Settings) -> Iterator[Finding]:
+    known = {*Settings.model_fields, "DOCKER_MCP_ENV_FILE"}
+    if unknown := sorted(name for name in os.environ if name.startswith("DOCKER_MCP_") and name not in known):
+        seen = f"no setting is called {', '.join(map(printable, unknown))}: nothing reads it"
+        yield Finding(
+            "settings", False, seen, "docs/configuration.md lists the settings; correct the name", optional=True
+        )
 
 
 def _log(settings: Settings) -> Iterator[Finding]:

@@ -71,6 +71,13 @@ def test_people_read_each_finding_on_a_line_with_its_fix_below(tmp_path: Path) -
     assert all(lines[number + 1].split()[0] == "fix:" for number in failed)
 
 
+def test_a_variable_that_no_setting_has_is_told() -> None:
+    noted = finding("settings", doctor({"DOCKER_MCP_READONLY": "hunter2", "DOCKER_MCP_ENV_FILE": None}))
+    assert (noted["ok"], noted["optional"]) == (False, True)
+    assert "no setting is called DOCKER_MCP_READONLY" in noted["seen"]
+    assert "hunter2" not in str(noted)
+
+
 # --- the engine ---------------------------------------------------------------------------------------------------
 
 
