@@ -170,11 +170,13 @@ class StdioServer(Process):
         return self.answer(self.send(method, params))
 
     def exchange(self, method: str, params: Any = None, listen_s: float = 0) -> list[Message]:
-        said = len(self.raw_lines)
-        self.ask(method, params)
+        said, number = len(self.raw_lines), self.send(method, params)
+        self.answer(number)
         time.sleep(listen_s)
         self.ask("tools/list")
-        return [json.loads(line) for line in self.raw_lines[said:]][:-1]
+        heard: list[Message] = [json.loads(line) for line in self.raw_lines[said:]]
+        # Others' requests to the same server may be answered meanwhile.
+        return [each for each in heard if "method" in each or each.get("id") == number]
 
     def tell(self, method: str, params: Any = None) -> None:
         self.write(

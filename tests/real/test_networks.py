@@ -156,10 +156,11 @@ async def test_containers_in_one_network_find_each_other_by_name_and_alias(
     assert address() not in run("nslookup", name("web"))
     link = await call("network-connect", network=network, container=name("client"))
     assert link == {"network": network, "container": name("client"), "connected": True}
-    assert f"Address: {address()}" in run("nslookup", name("web"))
+    reached = f"Address: {address()}"
+    assert await eventually(lambda: reached in run("nslookup", name("web")))
     assert await eventually(lambda: run("wget", "-q", "-O", "-", f"http://{address()}/") == "hello\n")
     await call("network-disconnect", network=network, container=name("web"))
-    assert "can't find" in run("nslookup", name("web"))
+    assert reached not in run("nslookup", name("web"))
     await call("network-connect", network=network, container=name("web"), aliases=["front", "www.example"])
     for alias in ("front", "www.example", name("web")):
         assert f"Address: {address()}" in run("nslookup", alias)

@@ -14,6 +14,7 @@ from tests.conftest import PostgresServer
 from tests.torture.cluster import Cluster, Slot
 from tests.torture.engine import TortureEngine
 from tests.torture.failpoints import APPENDS, CAN_FAIL, REQUESTS
+from tests.waiting import wait_for
 
 _TURN_S: Final = 0.1
 _SPARED_S: Final = 10
@@ -103,7 +104,8 @@ class Chaos(threading.Thread):
         for slot in self._cluster.slots:
             slot.signal(signal.SIGCONT)
             slot.signal(signal.SIGKILL)  # an armed process would go on dying
-        time.sleep(0.3)
+        # Whatever this machine is busy with: one that is not dead yet would not be started again.
+        wait_for(lambda: not any(slot.alive() for slot in self._cluster.slots), what="the servers' death")
         self.tend()
 
     def _note(self, slot: Slot, code: int | None) -> None:
