@@ -1,22 +1,20 @@
-"""The event store port on SQLite and PostgreSQL: appends through the group-commit writer, fixed questions."""
+"""The event store port on SQLite and PostgreSQL: appends by the group-commit writer, reads by fixed questions."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import closing
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from opentelemetry.trace import Span, SpanKind
 
 from adapters import spans
+from adapters.store.connection import Connection
 from adapters.store.executors import executors_of
 from adapters.store.location import Location
 from adapters.store.object_locks import shared_locks_of
 from adapters.store.questions import Questions
 from adapters.store.schema import check_guards, check_revision, revision
-from adapters.store.session import ROTATED_SQL, Session, SessionLostError, rotated_to
+from adapters.store.session import ROTATED_SQL, Session, rotated_to
 from adapters.store.sqlite import SqliteSession
 from adapters.store.writer import GroupCommitWriter
 from domain.errors import ConfigurationError, LogUnavailableError
@@ -165,12 +163,9 @@ def newest_key_id(location: Location) -> str | None:
     None if nothing is sealed or the log cannot be asked.
     """
     try:
-        if location.path:
-            with closing(sqlite3.connect(f"file:{quote(str(location.path))}?mode=ro", uri=True)) as connection:
-                return _key_id(lambda sql: connection.execute(sql).fetchall())
-        with closing(open_postgres(location, _KEY_QUESTION_TIMEOUT_S)) as session:
-            return _key_id(session.query)
-    except (sqlite3.Error, LogUnavailableError, SessionLostError):
+        with Connection(location, _KEY_QUESTION_TIMEOUT_S, read_only=True) as connection:
+            return _key_id(connection.query)
+    except LogUnavailableError:
         return None
 
 
