@@ -52,21 +52,39 @@ if ! command -v dockerd >/dev/null || [ ! -x /bin/busybox ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
         docker.io busybox-static iptables >/dev/null
-fi
-
-if ! answers; then
-    echo "Starting dockerd; it logs to $log." >&2
-    pid_file=/var/run/docker.pid
-    if [ -f "$pid_file" ] && ! kill -0 "$(cat "$pid_file")" 2>/dev/null; then
-        rm -f "$pid_file"
-    fi
-    setsid nohup dockerd >>"$log" 2>&1 </dev/null &
-fi
-
-for _ in $(seq "$wait_s"); do
     answers && exit 0
-    sleep 1
-done
-echo "dockerd does not answer after $wait_s seconds; the end of $log:" >&2
+fi
+
+# 0: it answers; 1: it ended, or does not answer in time.
+start() {
+    setsid nohup dockerd >>"$log" 2>&1 </dev/null &
+    for _ in $(seq "$wait_s"); do
+        answers && return 0
+        kill -0 $! 2>/dev/null || return 1
+        sleep 1
+    done
+    return 1
+}
+
+echo "Starting dockerd; it logs to $log." >&2
+pid_file=/var/run/docker.pid
+if [ -f "$pid_file" ] && ! kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+    rm -f "$pid_file"
+fi
+touch "$log"
+told=$(stat -c %s "$log")
+start && exit 0
+
+# An engine that was killed while it removed a network leaves half of it in its store of networks, and from then on
+# panics over it at every start. The common remedy is a new store; the old one is kept for whoever misses a network.
+networks=/var/lib/docker/network/files/local-kv.db
+if [ -f "$networks" ] && tail -c "+$((told + 1))" "$log" | grep -A 9 '^panic:' | grep -q 'libnetwork\.'; then
+    aside="$networks.$(date +%Y%m%dT%H%M%S)"
+    mv "$networks" "$aside"
+    echo "dockerd panics over its own store of networks. It gets a new one: networks that people made are gone." >&2
+    echo "The old store is $aside." >&2
+    start && exit 0
+fi
+echo "dockerd does not start; the end of $log:" >&2
 tail -n 20 "$log" >&2
 exit 1
