@@ -67,10 +67,14 @@ start() {
 }
 
 echo "Starting dockerd; it logs to $log." >&2
-pid_file=/var/run/docker.pid
-if [ -f "$pid_file" ] && ! kill -0 "$(cat "$pid_file")" 2>/dev/null; then
-    rm -f "$pid_file"
-fi
+# What a killed engine leaves: by now the numbers may be those of other processes, for which dockerd would stand back.
+for left in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
+    [ -f "$left" ] || continue
+    case "$(cat "/proc/$(cat "$left")/comm" 2>/dev/null)" in
+        dockerd | containerd) ;;
+        *) rm -f "$left" ;;
+    esac
+done
 touch "$log"
 told=$(stat -c %s "$log")
 start && exit 0

@@ -23,6 +23,7 @@ end_engine() {{
     while pgrep dockerd >/dev/null; do sleep 0.1; done
 }}
 end_engine
+for left in /run/docker.pid /run/docker/containerd/containerd.pid; do echo $$ >$left; done
 scripts/engine.sh 2>/run/killed
 docker network ls --format {{{{.Name}}}} >/run/kept
 end_engine
