@@ -1,4 +1,4 @@
-"""Verifies a log: records, streams, checkpoints, read models, guards and, on SQLite, its indexes. Writes nothing."""
+"""Verifies a log: records, streams, checkpoints, what stands beside them and, on SQLite, indexes. Writes nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -8,6 +8,7 @@ from typing import Final
 from adapters.store.read_model_checks import READ_MODEL_CHECKS
 from adapters.store.schema import wrong_guards
 from adapters.store.snapshot import LogDamagedError, Snapshot, earlier, hash_at
+from adapters.store.view_check import VIEW, view_problem
 from domain.checkpoints import Keys
 from domain.events import RecordedEvent
 from domain.findings import Finding, Report
@@ -61,16 +62,18 @@ def check_log(
     for model in models:
         for problem in model.problems(check.streams.open):
             report.add(Finding(f"read model {model.name}", problem))
-    for finding in chain(_guards(snapshot), _whole(snapshot) if after is None else ()):
+    for finding in chain(_beside(snapshot), _whole(snapshot) if after is None else ()):
         report.add(finding)
     return report
 
 
-def _guards(snapshot: Snapshot) -> Iterator[Finding]:
+def _beside(snapshot: Snapshot) -> Iterator[Finding]:
     if wrong := wrong_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
         yield Finding(
             "guards", f"the database does not guard the log; missing, changed or not ours: {', '.join(wrong)}"
         )
+    if problem := view_problem(snapshot):
+        yield Finding(VIEW, problem)
 
 
 def _whole(snapshot: Snapshot) -> Iterator[Finding]:
