@@ -5,6 +5,7 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
+from adapters.store.data_key_check import DataKeyCheck
 from adapters.store.read_model_checks import READ_MODEL_CHECKS
 from adapters.store.schema import wrong_guards
 from adapters.store.snapshot import LogDamagedError, Snapshot, earlier, hash_at
@@ -49,14 +50,17 @@ def check_log(
         hash_at=partial(hash_at, snapshot),
     )
     models = [model for make in READ_MODEL_CHECKS if not (model := make(snapshot)).needs_whole or after is None]
+    sealed = DataKeyCheck(snapshot)
     for events in snapshot.batches(after.position if after else None):
         for finding in check.findings(events):
             report.add(finding)
         for model in models:
             model.observe(events)
+        sealed.observe(events)
         see(events)
         report.records += len(events)
         progress(len(events))
+    report.notes += sealed.notes()
     report.last, report.head = check.chain.position, check.chain.head
     report.checkpoints, report.unchecked_signatures = check.checkpoints, check.unchecked_signatures
     for model in models:
