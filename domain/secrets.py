@@ -34,6 +34,9 @@ DIGESTED: Final = DigestedField()
 SEALED_KEY: Final = "$sealed"
 SEALED_MARK: Final = "«sealed»"
 
+SECRETS_STREAM: Final = "secrets/"
+"""Begins the name of the stream that tells, of a command, that its data key was deleted; its id follows."""
+
 Seal = Callable[[str, str], JSON]
 """Takes the place of a value (a JSON Pointer, RFC 6901) and the value; returns what the log keeps of it."""
 

@@ -62,10 +62,16 @@ class Callers:
         _trim(self._owners)
         return found
 
-    def opened(self, session: str) -> None:
-        """Remember a session that this server has issued; only such can be bound: others are the client's word."""
+    def opened(self, session: str, found: Identified | None = None) -> None:
+        """Remember a session that this server has issued, and whose it is, if whoever opened it said who they are.
+
+        Only such sessions can be bound: others are the client's word.
+        """
         self._issued[session] = None
         _trim(self._issued)
+        if found:
+            self._owners[session] = found.principal.name
+            _trim(self._owners)
 
     def closed(self, session: str) -> None:
         """Forget a session."""

@@ -72,7 +72,7 @@ class BearerMiddleware:
             if message["type"] == "http.response.start":
                 issued = MutableHeaders(raw=message["headers"]).get(_SESSION)
                 if issued and given is None:
-                    self._callers.opened(session_key(issued))
+                    self._callers.opened(session_key(issued), scope.get(IDENTIFIED))
                 if session and scope["method"] == "DELETE":
                     self._callers.closed(session)
             await send(message)

@@ -1,11 +1,11 @@
-"""Answers to "who did what": finds commands by walking an index, reads them through the view ``audit_trail``."""
+"""Answers to "who did what": finds commands by walking an index, and reads what the view ``audit_trail`` selects."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Row, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, Row, Text, select, text
 
 from adapters.store.audit_walk import Filters, Walk, Window, asked, first_at, unsettled
 from adapters.store.event_store import SqlEventStore
@@ -34,17 +34,20 @@ from domain.objects import column_names
 from domain.plan_record import recorded_plan
 from domain.secrets import hide_sealed
 from domain.text import column_text
+from migrations.audit_view import POSTGRES_AUDIT_TRAIL, SQLITE_AUDIT_TRAIL
 
-AUDIT_TRAIL: Final = Table(
-    "audit_trail",
-    MetaData(),
+_COLUMNS: Final[tuple[Column[Any], ...]] = (
     Column("position", BigInteger),
     Column("occurred_at_ms", BigInteger),
     *(Column(name, Text) for name in ("command_id", "principal", "role", "tool", "object", "status", "purpose")),
     *(Column(name, Text) for name in ("correlation_id", "trace_id", "summary", "reason")),
     Column("duration_us", BigInteger),
 )
-
+AUDIT_TRAIL: Final = {
+    "sqlite": text(SQLITE_AUDIT_TRAIL).columns(*_COLUMNS).subquery(),
+    "postgresql": text(POSTGRES_AUDIT_TRAIL).columns(*_COLUMNS).subquery(),
+}
+"""What the view selects, by dialect. The view itself is not asked: whoever owns the database could change it."""
 
 NEWS_WINDOW: Final = 500
 """Log positions that one look for news covers: no more commands than fit on a page."""
@@ -232,7 +235,8 @@ def _entries(connection: Connection, positions: Sequence[int]) -> list[AuditEntr
     """Return the commands whose latest events stand at ``positions``, in this order."""
     if not positions:
         return []
-    rows = connection.execute(select(AUDIT_TRAIL).where(AUDIT_TRAIL.c.position.in_(positions)))
+    trail = AUDIT_TRAIL[connection.dialect.name]
+    rows = connection.execute(select(trail).where(trail.c.position.in_(positions)))
     told = {row.position: row for row in rows}
     return [_entry(told[position]) for position in positions]
 

@@ -11,6 +11,7 @@ from adapters.store.checkpointer import last_signed
 from adapters.store.read_model_checks import OpenCommandCheck
 from adapters.store.schema import wrong_guards
 from adapters.store.snapshot import Snapshot, earlier, hash_at
+from adapters.store.view_check import VIEW, view_problem
 from domain.checkpoints import Keys
 from domain.events import RecordedEvent
 from domain.findings import Finding
@@ -110,9 +111,11 @@ class BackgroundCheck:
         self._whole_due = time.monotonic() + self._whole_every_s
 
     def _look_beside(self, snapshot: Snapshot) -> None:
-        """Check the guards, and that what the log lists as open commands is."""
+        """Check the guards, the view, and that what the log lists as open commands is."""
         if wrong := wrong_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
             self._broken([Finding("guards", f"missing, changed or not ours: {', '.join(wrong)}")])
+        if problem := view_problem(snapshot):
+            self._broken([Finding(VIEW, problem)])
         model = OpenCommandCheck(snapshot)
         self._broken([Finding(f"read model {model.name}", each) for each in model.problems({})])
 

@@ -1,13 +1,15 @@
-"""Verifies a log: records, streams, checkpoints, read models, guards and, on SQLite, its indexes. Writes nothing."""
+"""Verifies a log: records, streams, checkpoints, what stands beside them and, on SQLite, indexes. Writes nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final
 
+from adapters.store.data_key_check import DataKeyCheck
 from adapters.store.read_model_checks import READ_MODEL_CHECKS
 from adapters.store.schema import wrong_guards
 from adapters.store.snapshot import LogDamagedError, Snapshot, earlier, hash_at
+from adapters.store.view_check import VIEW, view_problem
 from domain.checkpoints import Keys
 from domain.events import RecordedEvent
 from domain.findings import Finding, Report
@@ -48,29 +50,34 @@ def check_log(
         hash_at=partial(hash_at, snapshot),
     )
     models = [model for make in READ_MODEL_CHECKS if not (model := make(snapshot)).needs_whole or after is None]
+    sealed = DataKeyCheck(snapshot)
     for events in snapshot.batches(after.position if after else None):
         for finding in check.findings(events):
             report.add(finding)
         for model in models:
             model.observe(events)
+        sealed.observe(events)
         see(events)
         report.records += len(events)
         progress(len(events))
+    report.notes += sealed.notes()
     report.last, report.head = check.chain.position, check.chain.head
     report.checkpoints, report.unchecked_signatures = check.checkpoints, check.unchecked_signatures
     for model in models:
         for problem in model.problems(check.streams.open):
             report.add(Finding(f"read model {model.name}", problem))
-    for finding in chain(_guards(snapshot), _whole(snapshot) if after is None else ()):
+    for finding in chain(_beside(snapshot), _whole(snapshot) if after is None else ()):
         report.add(finding)
     return report
 
 
-def _guards(snapshot: Snapshot) -> Iterator[Finding]:
+def _beside(snapshot: Snapshot) -> Iterator[Finding]:
     if wrong := wrong_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
         yield Finding(
             "guards", f"the database does not guard the log; missing, changed or not ours: {', '.join(wrong)}"
         )
+    if problem := view_problem(snapshot):
+        yield Finding(VIEW, problem)
 
 
 def _whole(snapshot: Snapshot) -> Iterator[Finding]:

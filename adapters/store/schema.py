@@ -15,16 +15,28 @@ REVISION: Final = "0005"
 _TRIGGER_BITS: Final = {"ROW": 1, "STATEMENT": 0, "BEFORE": 2, "INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}
 _ENABLED_ALWAYS: Final = "A"
 
-_POSTGRES_TRIGGER_SQL: Final = """
-SELECT t.tgname, t.tgtype, t.tgenabled, p.proname, p.prosrc, t.tgqual IS NULL
+TABLES: Final = (
+    "event",
+    "open_command",
+    "data_key",
+    "idempotency_key",
+    "metric_series",
+    "read_model_checkpoint",
+    "world_snapshot",
+)
+_OURS_SQL: Final = f"SELECT to_regclass(name) FROM unnest(ARRAY[{', '.join(map(repr, TABLES))}]) AS name"  # noqa: S608
+# What is not a guard never bears the name of one, so that it cannot stand for it.
+_POSTGRES_TRIGGER_SQL: Final = f"""
+SELECT t.tgname || CASE WHEN t.tgrelid = 'event'::regclass THEN '' ELSE ' on ' || t.tgrelid::regclass END,
+       t.tgtype, t.tgenabled, p.proname, p.prosrc, t.tgqual IS NULL AND p.proconfig IS NULL
   FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
- WHERE t.tgrelid = 'event'::regclass AND NOT t.tgisinternal
-"""
-_POSTGRES_BESIDE_SQL: Final = """
-SELECT rulename::text FROM pg_rewrite WHERE ev_class = 'event'::regclass
- UNION ALL SELECT 'row security' FROM pg_class WHERE oid = 'event'::regclass AND relrowsecurity
-"""
-"""What else can keep records out of the table, or hide them from questions."""
+ WHERE t.tgrelid IN ({_OURS_SQL}) AND NOT t.tgisinternal
+"""  # noqa: S608 (fixed names)
+_POSTGRES_BESIDE_SQL: Final = f"""
+SELECT 'rule ' || rulename || ' on ' || ev_class::regclass FROM pg_rewrite WHERE ev_class IN ({_OURS_SQL})
+ UNION ALL SELECT 'row security on ' || oid::regclass FROM pg_class WHERE oid IN ({_OURS_SQL}) AND relrowsecurity
+"""  # noqa: S608
+"""What else can keep rows out of our tables, or hide them from questions."""
 
 
 def revision(session: Session) -> str | None:
@@ -57,13 +69,13 @@ def check_revision(found: str | None) -> None:
 def wrong_guards(query: Callable[[str], list[tuple[Any, ...]]], *, is_sqlite: bool) -> list[str]:
     """Return the names of the log's guards that are missing or changed, and of what somebody has put beside them.
 
-    A trigger that is not ours can have the database drop records without a word.
+    A trigger that is not ours can have the database drop records without a word, and on the tables beside the log
+    what keeps a command from being done twice.
     """
     found: dict[str, Any]
     expected: dict[str, Any]
     if is_sqlite:
-        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = 'event'"
-        found, expected = dict(query(sql)), SQLITE_TRIGGERS
+        found, expected = dict(query("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")), SQLITE_TRIGGERS
     else:
         found = {name: "beside" for (name,) in query(_POSTGRES_BESIDE_SQL)}
         found |= {name: tuple(rest) for name, *rest in query(_POSTGRES_TRIGGER_SQL)}

@@ -15,6 +15,7 @@ from domain.chain import timestamp
 from domain.errors import DockerMcpError, InvalidArgumentsError, NotFoundError
 from domain.events import RecordedEvent, SecretsForgotten
 from domain.objects import Kind, column_name
+from domain.secrets import SECRETS_STREAM
 from server.bootstrap import now_ms
 from server.cli.check import check_store
 from server.cli.local import local_admin, own_event, wiped
@@ -97,4 +98,4 @@ def _ask(stack: str) -> None:
 
 
 def _stream(command_id: str) -> str:
-    return f"secrets/{command_id}"
+    return SECRETS_STREAM + command_id

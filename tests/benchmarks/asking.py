@@ -53,8 +53,10 @@ def audit_queries(location: Location, rounds: int, *, only_slowest: bool = True)
     of_newest = select(EVENT.c.position).where(EVENT.c.stream.in_(ids))
     positions = [row.position for row in store.reader.rows(of_newest)]
 
+    selected = AUDIT_TRAIL["sqlite" if location.is_sqlite else "postgresql"]
+
     def floor() -> object:
-        return store.reader.rows(select(AUDIT_TRAIL).where(AUDIT_TRAIL.c.position.in_(positions)))
+        return store.reader.rows(select(selected).where(selected.c.position.in_(positions)))
 
     works = [query(given) for given in _QUESTIONS.values()]
     *taken, least, unserved = map(median_ms, in_turns([*works, floor, query(_UNSERVED)], rounds))

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from sqlmodel import SQLModel
 
+import adapters.store.tables  # noqa: F401 (declares the tables)
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
+from adapters.store.schema import TABLES
 from adapters.store.verification import verify_log
 from domain.errors import ConfigurationError, LogUnavailableError
 from migrations.guards import POSTGRES_TRIGGERS, SQLITE_TRIGGERS
@@ -197,7 +200,12 @@ def test_a_database_that_drops_records_takes_none_and_is_noticed(location: Locat
     ("statement", "named"),
     [
         ("CREATE RULE quiet AS ON INSERT TO event WHERE new.principal = 'mallory' DO INSTEAD NOTHING", "quiet"),
-        ("ALTER TABLE event ENABLE ROW LEVEL SECURITY", "row security"),
+        (
+            "CREATE RULE event_chain AS ON INSERT TO event WHERE new.role = 'user' DO INSTEAD NOTHING",
+            "rule event_chain",
+        ),
+        ("CREATE RULE quiet AS ON INSERT TO idempotency_key DO INSTEAD NOTHING", "quiet on idempotency_key"),
+        ("ALTER TABLE event ENABLE ROW LEVEL SECURITY", "row security on event"),
     ],
 )
 def test_what_keeps_records_from_postgres_or_from_questions_is_noticed(
@@ -227,12 +235,13 @@ def test_a_weakened_sqlite_guard_is_noticed(sqlite_location: Location) -> None:
         "ALTER TABLE event DISABLE TRIGGER event_no_change",
         "ALTER TABLE event ENABLE TRIGGER event_no_change",
         "CREATE OR REPLACE FUNCTION event_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+        "ALTER FUNCTION event_check_chain() SET search_path = beside",  # where a table event would be another one
     ],
 )
 def test_a_weakened_postgres_guard_is_noticed(postgres_location: Location, weaken: str) -> None:
     SqlEventStore(postgres_location, now_ms, new_id()).check()
     execute(postgres_location, weaken)
-    with pytest.raises(ConfigurationError, match="event_no_change"):
+    with pytest.raises(ConfigurationError, match=r"event_no_change|event_chain"):
         SqlEventStore(postgres_location, now_ms, new_id()).check()
 
 
@@ -247,3 +256,30 @@ def test_a_guard_lost_while_serving_stops_the_next_connection(kind: str, request
         second.append(life()).result(30)
     first.close()
     second.close()
+
+
+def test_the_tables_that_are_looked_at_are_those_of_the_log() -> None:
+    assert set(TABLES) == SQLModel.metadata.tables.keys()
+
+
+def _forgetful(location: Location, table: str) -> tuple[str, ...]:
+    """Return what makes the database drop each row of a table beside the log without a word."""
+    if location.path:
+        return (f"CREATE TRIGGER quiet BEFORE INSERT ON {table} BEGIN SELECT RAISE(IGNORE); END",)
+    return (
+        "CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        f"CREATE TRIGGER event_chain BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION quiet()",
+    )
+
+
+@pytest.mark.promise("P4", "P5")
+@pytest.mark.parametrize("table", ["open_command", "data_key", "idempotency_key", "world_snapshot"])
+def test_a_trigger_on_a_table_beside_the_log_is_named_and_not_served(location: Location, table: str) -> None:
+    SqlEventStore(location, now_ms, new_id()).check()
+    execute(location, *_forgetful(location, table))
+    named = "quiet" if location.path else f"event_chain on {table}"
+    (finding,) = verify_log(location, 30, {}).findings
+    assert finding.part == "guards"
+    assert named in finding.problem
+    with pytest.raises(ConfigurationError, match=named):
+        SqlEventStore(location, now_ms, new_id()).check()

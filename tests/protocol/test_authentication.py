@@ -171,7 +171,7 @@ def test_a_user_sees_only_its_own_records(http: HttpServer) -> None:
 
 
 def test_the_prompt_gives_a_token_and_binds_the_session(http: HttpServer) -> None:
-    talk = RawHttp(http, "legacy")
+    talk = RawHttp(http, "legacy", user=None)
     arguments = {"username": "alice", "api_key": KEY + "alice"}
     body = {
         "jsonrpc": "2.0",
@@ -207,6 +207,14 @@ def test_a_session_belongs_to_whoever_used_it_first(http: HttpServer) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": CALL}).encode()
     _, answer, _ = http.post(body, headers)
     assert b"unauthenticated" in answer
+
+
+def test_a_session_is_its_openers_before_the_first_call(http: HttpServer) -> None:
+    talk = RawHttp(http, "legacy")
+    body = json.dumps({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": CALL}).encode()
+    assert http.post(body, talk.headers("tools/call", CALL), user="alice")[0] == 401
+    assert http.request("DELETE", "/mcp", headers=talk.headers("", None) | bearer("alice"))[0] == 401
+    assert not talk.ask("tools/call", CALL).get("error")
 
 
 def test_rotation_and_removal_end_what_was_given(http: HttpServer) -> None:
