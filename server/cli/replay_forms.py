@@ -110,7 +110,11 @@ def _about(about: Row) -> str:
     until = f"to {about['at']} (position {about['position']})" if about["position"] else "before the log begins"
     since = ""
     if "from" in about and about["position"]:
-        since = f"from {about['from']} (after position {about['after']}) " if about["after"] else "from its beginning "
+        since = (
+            f"from {about['from']} (after position {about['after']}) "
+            if about["after"]
+            else "from the beginning of the log "
+        )
     own = f"; only what {about['only_of']} did, as the role has it" if "only_of" in about else ""
     left = f"; {about['left_out']} older entries left out: narrow the stretch" if about.get("left_out") else ""
     return printable(f"{since}{until}{own}{left}")

@@ -148,6 +148,7 @@ def test_a_role_that_sees_its_own_records_gets_a_world_of_its_own(made: Location
         (["--why", "nothing-of-that-name"], "the log knows no object"),
         (["--why", "web", "--object", "web"], "leave out --object"),
         (["--from", "50", "--to", "20"], "it begins after its end, which is position 20"),
+        (["--from", "2001-01-02", "--to", "2001-01-01"], "it begins after its end, which is position 0"),
         (["--from", "99999"], "it begins after its end, which is position 4"),
         (["--diff", "--principal", "agent"], "choose from the timeline"),
         (["--drift", "--conversation", "talk"], "choose from the timeline"),
