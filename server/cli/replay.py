@@ -84,7 +84,8 @@ async def _ask(settings: Settings, arguments: dict[str, Any]) -> tuple[ReplayLog
 
 def _answer(settings: Settings, log: WorldLog, found: ReplayRange, wanted: Wanted, shown: Shown) -> Told:
     needs_stretch = shown.timeline or shown.difference or shown.why is not None
-    about: Told = {"position": found.last, "at": timestamp(log.time_at(found.last)), "only_of": found.principal}
+    at = timestamp(log.time_at(found.last)) if found.last else None
+    about: Told = {"position": found.last, "at": at, "only_of": found.principal}
     answer: Told = {"about": {name: value for name, value in about.items() if value is not None}}
     if needs_stretch:
         stretch = stretch_of(log, found, wanted)

@@ -47,6 +47,7 @@ def test_the_state_at_a_moment_is_told_and_the_question_recorded(made: Location)
     assert table.splitlines()[0].endswith("(position 100)")
     long_ago = docker_mcp("replay", "--at", "2001-01-01T00:00:00Z", env=log_at(made)).stdout
     assert long_ago.splitlines()[0] == "before the log begins"
+    assert replayed(made, "--at", "2001-01-01T00:00:00Z")["about"] == {"position": 0}
     assert table.count("\n") > len(early["state"])
 
 
