@@ -1,5 +1,6 @@
 # docker-mcp as an image. It runs as a user of its own, who gets in touch with the engine through the group of its socket:
 #
+#   docker build -t docker-mcp-ledger .
 #   docker run -i --rm --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock \
 #       -v docker-mcp:/var/lib/docker-mcp docker-mcp-ledger
 #

@@ -1,5 +1,5 @@
 """``python -m server``: the command line without its script."""
 
-from server.cli.main import run
+from server.entry import run
 
 run()

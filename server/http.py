@@ -138,15 +138,20 @@ def check_exposure(settings: Settings, host: str | None = None) -> None:
         )
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
+def listen(host: str, port: int, instead: str = "set DOCKER_MCP_PORT") -> list[socket.socket]:
     """Return listening sockets on all addresses of ``host``; before anything is recorded or told of a start.
 
     Raises:
-        DockerMcpError: if the port cannot be used, with the reason.
+        ConfigurationError: if the host has no address.
+        DockerMcpError: if the port cannot be used, with the reason; ``instead`` says how to take another.
     """
     listening: list[socket.socket] = []
     problem = "no such address"
-    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):  # the latter for what cannot be a name, as with two dots in a row
+        raise ConfigurationError(f"{host} has no address here", hint="name an address of this machine") from None
+    for family, _, _, _, address in addresses:
         try:
             listening.append(socket.create_server(address, family=family))
         except OSError as error:
@@ -161,7 +166,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     raise DockerMcpError(
         f"port {port} cannot be used: {problem}",
         code="port_in_use",
-        hint="stop the program that uses it or set DOCKER_MCP_PORT",
+        hint=f"stop the program that uses it or {instead}",
     )
 
 

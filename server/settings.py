@@ -281,7 +281,7 @@ def load_settings(*, use_working_directory: bool = False, **overrides: object) -
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(_env_file=_env_file(use_working_directory=use_working_directory), **given)  # type: ignore[arg-type]
+        return Settings(_env_file=env_file(use_working_directory=use_working_directory), **given)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = [
             f"{problem['loc'][0]}: {problem['msg']}{_limits(str(problem['loc'][0]))}"
@@ -292,6 +292,27 @@ def load_settings(*, use_working_directory: bool = False, **overrides: object) -
         raise ConfigurationError(f"the .env file cannot be read: {error.filename}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError("the .env file cannot be read: it is not UTF-8 text") from None
+
+
+def env_file(*, use_working_directory: bool) -> Path | None:
+    """Return the ``.env`` file that :func:`load_settings` reads, None if there is none.
+
+    Raises:
+        ConfigurationError: if the file that is named does not exist, or the one that is there may be another user's.
+    """
+    if named := os.environ.get("DOCKER_MCP_ENV_FILE"):
+        if not Path(named).is_file():
+            raise ConfigurationError(f"DOCKER_MCP_ENV_FILE names no file: {named}")
+        return Path(named)
+    here = Path(".env")
+    if use_working_directory and here.is_file():
+        if not _is_ours(here):
+            raise ConfigurationError(
+                f"{here.absolute()} belongs to another user or can be written by others", hint="chmod 600 .env"
+            )
+        return here
+    default = platformdirs.user_config_path(APPLICATION) / ".env"
+    return default if default.is_file() else None
 
 
 def is_loopback(host: str) -> bool:
@@ -323,22 +344,6 @@ def _limits(name: str) -> str:
         f"{word} {getattr(rule, key)}" for key, word in _LIMIT_WORDS.items() for rule in rules if hasattr(rule, key)
     ]
     return f" ({', '.join(limits)})" if limits else ""
-
-
-def _env_file(*, use_working_directory: bool) -> Path | None:
-    if named := os.environ.get("DOCKER_MCP_ENV_FILE"):
-        if not Path(named).is_file():
-            raise ConfigurationError(f"DOCKER_MCP_ENV_FILE names no file: {named}")
-        return Path(named)
-    here = Path(".env")
-    if use_working_directory and here.is_file():
-        if not _is_ours(here):
-            raise ConfigurationError(
-                f"{here.absolute()} belongs to another user or can be written by others", hint="chmod 600 .env"
-            )
-        return here
-    default = platformdirs.user_config_path(APPLICATION) / ".env"
-    return default if default.is_file() else None
 
 
 def _is_ours(file: Path) -> bool:

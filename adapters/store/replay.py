@@ -49,7 +49,7 @@ class SqlReplay:
             last = min(_position(log, command.end, now_ms, asked_at - 1), asked_at - 1)
             default = log.position_at(parse_moment_ms(DEFAULT_STRETCH, log.time_at(last)))
             after = _position(log, command.begin, now_ms, default)
-            if after > last:
+            if after > last or _swapped(command, now_ms):
                 raise InvalidArgumentsError(
                     f"it begins after its end, which is position {last}", hint="--from 2h --to 1h"
                 )
@@ -111,6 +111,13 @@ def _asked(snapshot: Snapshot, command_id: str) -> tuple[int, int]:
 
 def _is_position(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+def _swapped(command: ReplayLog, now_ms: int) -> bool:
+    """Return whether both ends are times and the first is the later one: nothing may lie between them."""
+    ends = [each for each in (command.begin, command.end) if each is not None and not _is_position(each)]
+    times = [parse_moment_ms(each, now_ms) for each in ends]
+    return len(times) == 2 and times[0] > times[1]
 
 
 def _position(log: WorldLog, place: str | None, now_ms: int, otherwise: int) -> int:

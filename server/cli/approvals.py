@@ -9,6 +9,7 @@ import typer
 from domain.principal import Principal
 from server.bootstrap import Application
 from server.call import Answer, Caller
+from server.cli.asking import for_a_person
 from server.cli.audit_forms import table
 from server.cli.output import AsJson
 from server.settings import load_settings
@@ -93,7 +94,7 @@ async def _with_outcome(application: Application, told: dict[str, Any]) -> dict[
 
 def _content(answer: Answer) -> dict[str, Any]:
     if answer.error:
-        raise answer.error
+        raise for_a_person(answer.error)
     return answer.content()
 
 

@@ -10,7 +10,7 @@ import typer
 from adapters.sealing import KEY_BYTES, AesSealer
 from adapters.store.location import Location
 from domain.catalogue.tool import Surface
-from domain.errors import SealingKeyError
+from domain.errors import DockerMcpError, InvalidArgumentsError, SealingKeyError
 from server.bootstrap import Application
 from server.call import Answer, Caller
 from server.keys import sealer_of
@@ -47,8 +47,18 @@ async def ask(
     caller = Caller(principal=application.principal, transport="cli", purpose=purpose)
     answer = await application.dispatcher.dispatch(name, arguments, caller, surface)
     if answer.error:
-        raise answer.error
+        raise for_a_person(answer.error)
     return answer
+
+
+def for_a_person(error: DockerMcpError) -> DockerMcpError:
+    """Return an error of a call's arguments as one of options: nobody has typed the names that its hint lists."""
+    if not isinstance(error, InvalidArgumentsError) or not error.hint.startswith("arguments: "):
+        return error
+    problem = error.message.partition(": ")[2]
+    if problem.startswith("command_id: "):
+        return InvalidArgumentsError("that is no command id", hint="`docker-mcp audit` shows the ids of commands")
+    return InvalidArgumentsError(problem, hint="--help lists the options")
 
 
 def sealer_of_a_reader(settings: Settings) -> AesSealer:

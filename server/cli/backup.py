@@ -78,8 +78,12 @@ def _told_of_backup(file: Path, manifest: "BackupManifest", bundle: "KeyBundle",
     copied = f"records 1 to {manifest.last_position} are in {file}, verified, {signed}\n"
     if keys:
         return f"{copied}its keys are in {keys}: keep that file apart from the copy"
-    places = ", ".join(f"{name} from {place}" for name, place in bundle.places.items()) or "none are here"
+    places = ", ".join(f"{name} from {_place(name, place)}" for name, place in bundle.places.items()) or "none are here"
     return f"{copied}its keys are not in it ({places}): --keys FILE writes them to a file of their own"
+
+
+def _place(name: str, place: str) -> str:
+    return "the settings" if place == name else place
 
 
 def restore(
@@ -91,8 +95,9 @@ def restore(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a copy the log at DOCKER_MCP_DATABASE_URL. Refuses one that does not verify, and never overwrites a log.
+    """Bring a copy back as the log at DOCKER_MCP_DATABASE_URL.
 
+    It refuses a copy that does not verify, and never overwrites a log.
     What was recorded after the copy is not in the restored log, and the log says so. Start no server before it is done.
     """
     from adapters.signing import load_public_keys, load_signing_key

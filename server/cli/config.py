@@ -55,7 +55,9 @@ def config(
     if url is not None and not is_http_url(url):
         raise InvalidArgumentsError("--url is no address", hint="write it as http://127.0.0.1:3334/mcp, or https://")
     if check:
-        raise typer.Exit(_check(file, name, url or http_url(settings), as_json=as_json))
+        if show or yes or token_file is not None:
+            raise InvalidArgumentsError("--check goes by what the file says; leave out --print, --yes and --token-file")
+        raise typer.Exit(_check(file, name, url, http_url(settings), as_json=as_json))
     credential = _credential(settings, token_file)
     users, approved = _users_and_approved(settings)
     server = _server(settings, form, credential, url, http=http or url is not None, users=users, toml=file.is_toml)
@@ -149,13 +151,17 @@ def _tell_what_is_missing(server: Stdio | Http, form: Client) -> None:
         )
 
 
-def _check(file: ClientFile, name: str, url: str, *, as_json: bool) -> Exit:
+def _check(file: ClientFile, name: str, url: str | None, usual: str, *, as_json: bool) -> Exit:
     from server.clients.check import ask
 
     try:
-        entry = file.server(name, url)
+        entry = file.server(name, url or usual)
     except NotMergedError as error:
         raise InvalidArgumentsError(f"{file.path}: {error.message}", hint="mend it, then check it again") from error
+    if url is not None and entry.get("url") != url:
+        raise InvalidArgumentsError(
+            f"{file.path} does not say that {name} is at that address", hint="leave out --url, or write it first"
+        )
     answer = asyncio.run(ask(entry))
     how = "started" if "command" in entry else "reached"
     unknown = sorted(set(entry.get("autoApprove", [])) - set(answer.tools))

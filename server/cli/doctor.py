@@ -5,9 +5,12 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Final
+
+from pydantic_settings import DotEnvSettingsSource
 
 from adapters.auth_store import AuthStore
 from adapters.checkpoint_copies import copies_to
@@ -20,8 +23,9 @@ from domain.errors import ConfigurationError, DockerMcpError, LowDiskError
 from domain.text import printable
 from server.cli.check import check_store
 from server.keys import sealer_of, signing_key_of
-from server.settings import Settings
+from server.settings import Settings, env_file, load_settings
 
+_ENV_FILE: Final = "DOCKER_MCP_ENV_FILE"
 _DEFAULT_SOCKET: Final = "unix:///var/run/docker.sock"
 
 
@@ -65,9 +69,23 @@ def report(findings: list[Finding], *, as_json: bool) -> str:
 
 
 def _names(_settings: Settings) -> Iterator[Finding]:
-    known = {*Settings.model_fields, "DOCKER_MCP_ENV_FILE"}
-    if unknown := sorted(name for name in os.environ if name.startswith("DOCKER_MCP_") and name not in known):
-        seen = f"no setting is called {', '.join(map(printable, unknown))}: nothing reads it"
+    known = {*Settings.model_fields, _ENV_FILE}
+    yield from _unknown(known, os.environ, "")
+    files = {env_file(use_working_directory=False)}
+    try:
+        load_settings(use_working_directory=True)
+        files.add(env_file(use_working_directory=True))
+    except ConfigurationError as error:
+        seen = f"`docker-mcp http` would not start in this folder: {error.message}"
+        yield Finding("settings", False, seen, error.hint or "correct the .env file here", optional=True)
+    for file in sorted(filter(None, files)):
+        source = DotEnvSettingsSource(Settings, env_file=file)
+        yield from _unknown(known - {_ENV_FILE}, source.env_vars, f"{file.absolute()}: ")
+
+
+def _unknown(known: AbstractSet[str], variables: Iterable[str], where: str) -> Iterator[Finding]:
+    if unknown := sorted(name for name in variables if name.startswith("DOCKER_MCP_") and name not in known):
+        seen = f"{where}no setting is called {', '.join(map(printable, unknown))}: nothing reads it"
         yield Finding(
             "settings", False, seen, "docs/configuration.md lists the settings; correct the name", optional=True
         )

@@ -58,7 +58,7 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, partial(setattr, server, "should_exit", True))
-        sockets = listen(host, port)
+        sockets = listen(host, port, "name another one behind --serve")
         typer.echo(f"docker-mcp: metrics on {host}:{port}{PATHS[0]}", err=True)
         await server.serve(sockets)
 

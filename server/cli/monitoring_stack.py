@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from domain.catalogue import CATALOGUE
 from domain.catalogue.system import ListImages
 from domain.catalogue.tool import Run
 from domain.errors import ConfigurationError, DockerMcpError, InvalidArgumentsError
+from domain.text import printable
 from server.bootstrap import Application
 from server.call import Answer, Caller
 from server.cli.local import local_admin
@@ -25,6 +27,7 @@ from server.monitoring import PROJECT, Stack, Trail, exempting, images
 from server.settings import Settings
 
 _DEPLOY_S: Final = 120
+_TARGET: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _PASSWORD_FILE: Final = "grafana-password"  # noqa: S105 (the name of the file)
 _SHARE_HINT: Final = (
     "the folder of the SQLite log also holds the keys that open what is sealed in it; with --share-log Grafana may "
@@ -47,8 +50,13 @@ def stack_for(
     """Return the stack of these settings, where its password is kept, and why it has no audit trail (else empty).
 
     Raises:
-        DockerMcpError: this user may only read, the engine is on another machine, or a file cannot be read.
+        DockerMcpError: a target is none, this user may only read, the engine is on another machine, or a file cannot be
+            read.
     """
+    if wrong := [target for target in targets or () if not _TARGET.fullmatch(target)]:
+        raise InvalidArgumentsError(
+            f"--target {printable(wrong[0])} is no host and port", hint="write it as 192.0.2.1:3334, without http://"
+        )
     local_admin(settings)
     _check_engine(settings)
     trail, without = _trail(settings, share_log=share_log)

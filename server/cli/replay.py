@@ -1,6 +1,7 @@
 """``docker-mcp replay``: the past, told from the log."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,9 +17,10 @@ from domain.errors import NotFoundError
 from domain.objects import ObjectState
 from domain.replay.causes import find, why
 from domain.replay.drift import drift
-from domain.replay.entry import Wanted
+from domain.replay.entry import Entry, Wanted
 from domain.replay.plan import rebuilding
-from domain.replay.view import begun_row, differences, entry_row, object_rows
+from domain.replay.view import begun_row, differences, entry_row, object_row, object_rows
+from domain.replay.world import World
 from server.cli.asking import ask, reading
 from server.cli.audit_export import output
 from server.cli.progress import Progress
@@ -26,7 +28,8 @@ from server.cli.replay_forms import json_form, table_form
 from server.cli.stretch import stretch_of
 from server.settings import Settings
 
-_MOST_FAULTS: Final = 20
+MOST_OTHERS: Final = 20
+"""Further objects of a name that an answer lists, those that exist first."""
 
 Told = dict[str, JSON]
 """The answer: ``about``, and a list of rows for each section that was asked for."""
@@ -81,7 +84,8 @@ async def _ask(settings: Settings, arguments: dict[str, Any]) -> tuple[ReplayLog
 
 def _answer(settings: Settings, log: WorldLog, found: ReplayRange, wanted: Wanted, shown: Shown) -> Told:
     needs_stretch = shown.timeline or shown.difference or shown.why is not None
-    about: Told = {"position": found.last, "at": timestamp(log.time_at(found.last)), "only_of": found.principal}
+    at = timestamp(log.time_at(found.last)) if found.last else None
+    about: Told = {"position": found.last, "at": at, "only_of": found.principal}
     answer: Told = {"about": {name: value for name, value in about.items() if value is not None}}
     if needs_stretch:
         stretch = stretch_of(log, found, wanted)
@@ -93,14 +97,7 @@ def _answer(settings: Settings, log: WorldLog, found: ReplayRange, wanted: Wante
         if shown.difference:
             answer["differences"] = differences(stretch.before, world, wanted)
         if shown.why is not None:
-            objects = find(world, shown.why)
-            if not objects:
-                raise NotFoundError(
-                    f"the log knows no object {shown.why} at that moment",
-                    code="object_not_found",
-                    hint="`docker-mcp replay` shows what it knows; --at another moment",
-                )
-            answer["why"] = why(objects[0], world, entries, log.stream)
+            answer |= _why(shown.why, world, entries, log)
     else:
         world = log.at(found.last, Progress("replay"))
     if shown.state:
@@ -111,6 +108,22 @@ def _answer(settings: Settings, log: WorldLog, found: ReplayRange, wanted: Wante
     if shown.drift:
         answer["drift"] = drift(world, _live(settings), wanted, unrecorded=found.principal is None)
     return answer
+
+
+def _why(wanted: str, world: World, entries: Sequence[Entry], log: WorldLog) -> Told:
+    """Return what led to the object that ``wanted`` means first, and the others that it can mean."""
+    objects = find(world, wanted)
+    if not objects:
+        raise NotFoundError(
+            f"the log knows no object {wanted} at that moment",
+            code="object_not_found",
+            hint="`docker-mcp replay` shows what it knows; --at another moment",
+        )
+    told: Told = {"why": why(objects[0], world, entries, log.stream)}
+    if others := objects[1:]:
+        told["others"] = [object_row(known, world) for known in others[:MOST_OTHERS]]
+        told["others_left_out"] = len(others[MOST_OTHERS:])
+    return told
 
 
 def _live(settings: Settings) -> list[ObjectState]:

@@ -58,6 +58,14 @@ _DRIFT: Final = (
     ("id", "ID"),
     ("command_id", "COMMAND"),
 )
+_OTHERS: Final = (
+    ("kind", "KIND"),
+    ("name", "NAME"),
+    ("state", "STATE"),
+    ("changed_at", "CHANGED"),
+    ("changed_by", "BY"),
+    ("id", "ID"),
+)
 _UNFINISHED: Final = (
     ("at", "TIME"),
     ("principal", "BY"),
@@ -71,6 +79,7 @@ _SECTIONS: Final = {
     "unfinished": ("commands in progress", _UNFINISHED, ""),
     "timeline": ("timeline", _TIMELINE, "nothing that fits happened in that time"),
     "differences": ("differences", _DIFFERENCES, "nothing differs between the two moments"),
+    "others": ("others that this name can mean: ask --why with KIND/NAME or the ID", _OTHERS, ""),
     "drift": ("drift", _DRIFT, "the engine shows what the log knows"),
 }
 
@@ -92,6 +101,8 @@ def table_form(answer: Row) -> str:
             title, columns, nothing = _SECTIONS[name]
             if rows or nothing:
                 parts.append(f"{title}\n{table([_flat(row) for row in rows], columns, nothing)}")
+    if left_out := answer.get("others_left_out"):
+        parts.append(f"{left_out} more of that name left out: `--at` an earlier moment")
     return "\n\n".join(parts)
 
 
@@ -99,7 +110,11 @@ def _about(about: Row) -> str:
     until = f"to {about['at']} (position {about['position']})" if about["position"] else "before the log begins"
     since = ""
     if "from" in about and about["position"]:
-        since = f"from {about['from']} (after position {about['after']}) " if about["after"] else "from its beginning "
+        since = (
+            f"from {about['from']} (after position {about['after']}) "
+            if about["after"]
+            else "from the beginning of the log "
+        )
     own = f"; only what {about['only_of']} did, as the role has it" if "only_of" in about else ""
     left = f"; {about['left_out']} older entries left out: narrow the stretch" if about.get("left_out") else ""
     return printable(f"{since}{until}{own}{left}")

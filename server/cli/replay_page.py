@@ -91,13 +91,15 @@ def page_data(stretch: Stretch, wanted: Wanted) -> dict[str, JSON]:
 
 def _chain(stretch: Stretch) -> dict[str, JSON]:
     """Return what is known of the integrity of the records that the page is made from."""
-    span = f"records {stretch.found.after + 1} to {stretch.found.last}"
     if stretch.faults is None:
         why = "the role sees its own records alone" if stretch.found.principal else "the record before them is missing"
         return {"state": "unchecked", "told": f"chain not checked: {why}"}
     if stretch.faults:
         first = stretch.faults[0]
         return {"state": "broken", "told": f"chain broken at record {first.position}: {first.problem}"}
+    if not stretch.records:
+        return {"state": "unchecked", "told": "no records, no chain"}
+    span = f"records {stretch.found.after + 1} to {stretch.found.last}"
     return {"state": "intact", "told": f"chain intact, {span}", "head": stretch.head}
 
 

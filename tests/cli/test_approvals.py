@@ -97,7 +97,8 @@ def test_who_may_not_decide_is_told_why(approvals: Callable[..., Outcome], waiti
     assert complaint(wrong).startswith("docker-mcp: unauthenticated: ")
     unknown = approvals("approve", "01970000-0000-7000-8000-000000000001")
     assert complaint(unknown).startswith("docker-mcp: command_not_found: ")
-    assert complaint(approvals("approve", "bogus")).startswith("docker-mcp: invalid_arguments: ")
+    bogus = complaint(approvals("approve", "bogus"))
+    assert bogus.startswith("docker-mcp: invalid_arguments: that is no command id - `docker-mcp audit` shows the ids")
 
 
 def test_an_approved_command_that_fails_says_so(

@@ -137,3 +137,20 @@ def test_a_log_that_another_process_holds_is_not_waited_for_long(sqlite_location
 def test_a_reader_that_goes_away_sees_no_traceback(sqlite_location: Location) -> None:
     done = docker_mcp("audit", env=log_at(sqlite_location), prefix=["sh", "-c", '"$@" | true', "sh"])
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--status", "nosuch"], "status: a status is one of running, success, "),
+        (["--since", "bad"], "since: a time is written like 10m, "),
+        (["--show", "nosuch"], "that is no command id - `docker-mcp audit` shows the ids of commands"),
+    ],
+)
+def test_a_wrong_option_is_told_in_the_words_of_the_command_line(
+    options: list[str], told: str, sqlite_location: Location
+) -> None:
+    done = docker_mcp("audit", *options, env=log_at(sqlite_location))
+    assert done.returncode == 2
+    assert complaint(done).startswith(f"docker-mcp: invalid_arguments: {told}")
+    assert "tool_name" not in complaint(done), "it names an argument of the prompt"

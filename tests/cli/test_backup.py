@@ -71,7 +71,7 @@ def test_the_keys_of_a_postgresql_log_stay_variables(
     assert "not signed: there is no DOCKER_MCP_SIGNING_KEY" in printed
     again = json.loads(ok(docker_mcp("backup", f"{tmp_path}/again.db", "--json", env=log_at(postgres_location))))
     assert again["key_places"] == {"DOCKER_MCP_SEALING_KEY": "DOCKER_MCP_SEALING_KEY"}
-    assert "DOCKER_MCP_SEALING_KEY from DOCKER_MCP_SEALING_KEY" in printed
+    assert "DOCKER_MCP_SEALING_KEY from the settings" in printed
     new = Location.parse(postgres.url(postgres.create_database()))
     (tmp_path / "wrong.env").write_text(f"DOCKER_MCP_SEALING_KEY={OTHER}\n")
     wrong = docker_mcp("restore", str(file), "--keys", str(tmp_path / "wrong.env"), env=log_at(new))

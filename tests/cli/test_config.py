@@ -315,6 +315,25 @@ def test_check_reaches_a_running_server_as_the_file_says(tmp_path: Path) -> None
     assert "is `docker-mcp http` running there" in gone.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--url", "http://127.0.0.1:1/mcp"], "does not say that docker is at that address"),
+        (["--token-file", "-"], "leave out --print, --yes and --token-file"),
+        (["--print"], "leave out --print, --yes and --token-file"),
+        (["--yes"], "leave out --print, --yes and --token-file"),
+    ],
+)
+def test_check_does_not_pass_over_options_that_say_something_else_than_the_file(
+    options: list[str], told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"docker": {"command": "/nowhere/docker-mcp"}}}))
+    done = docker_mcp("config", "cursor", str(file), "--check", *options)
+    assert done.returncode == 2
+    assert told in complaint(done)
+
+
 def test_check_tells_a_command_that_is_not_there_and_a_server_that_is_not_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text(json.dumps({"mcpServers": {"docker": {"command": "/nowhere/docker-mcp"}}}))
     done = docker_mcp("config", "cursor", str(tmp_path / "b.json"), "--check")

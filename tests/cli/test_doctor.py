@@ -78,6 +78,40 @@ def test_a_variable_that_no_setting_has_is_told() -> None:
     assert "hunter2" not in str(noted)
 
 
+def test_such_a_variable_is_told_of_the_files_that_are_read_too(tmp_path: Path) -> None:
+    """Also of the one in the working directory, which the HTTP server reads."""
+    named, here = tmp_path / "named.env", tmp_path / ".env"
+    named.write_text("DOCKER_MCP_READONLY=hunter2\nOTHERS=1\nDOCKER_MCP_PORT=4000\nDOCKER_MCP_ENV_FILE=none\n")
+    here.write_text("export DOCKER_MCP_PROT='hunter2'\n")
+    here.chmod(0o600)
+    noted = finding("settings", doctor({"DOCKER_MCP_ENV_FILE": str(named)}))
+    assert noted["seen"] == f"{named}: no setting is called DOCKER_MCP_ENV_FILE, DOCKER_MCP_READONLY: nothing reads it"
+    done = docker_mcp("doctor", "--json", env={"DOCKER_MCP_ENV_FILE": None}, cwd=tmp_path)
+    assert finding("settings", done)["seen"].startswith(f"{here}: no setting is called DOCKER_MCP_PROT:")
+    assert "hunter2" not in done.stdout + str(noted)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "told"),
+    [
+        (b"DOCKER_MCP_PORT=hunter2\n", 0o600, "DOCKER_MCP_PORT: "),
+        (b"DOCKER_MCP_PORT=4000\n", 0o666, "can be written by others"),
+        (b"\xff\xfe", 0o600, "not UTF-8"),
+    ],
+)
+def test_a_file_here_that_keeps_the_http_server_from_starting_is_told(
+    text: bytes, mode: int, told: str, tmp_path: Path
+) -> None:
+    here = tmp_path / ".env"
+    here.write_bytes(text)
+    here.chmod(mode)
+    done = docker_mcp("doctor", "--json", env={"DOCKER_MCP_ENV_FILE": None, "DOCKER_MCP_PORT": None}, cwd=tmp_path)
+    noted = finding("settings", done)
+    assert noted["seen"].startswith("`docker-mcp http` would not start in this folder: ")
+    assert told in noted["seen"]
+    assert "hunter2" not in done.stdout
+
+
 # --- the engine ---------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,12 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 def test_wrong_uses_are_one_clear_line(sqlite_location: Location) -> None:
     assert "for --serve only" in complaint(docker_mcp("metrics", "localhost:9464"))
     assert "TLS" in complaint(docker_mcp("metrics", "--serve", "0.0.0.0:9464"))
+    elsewhere = {"DOCKER_MCP_TLS": "terminated-upstream", "DOCKER_MCP_METRICS_TOKEN": "t" * 16}
+    nobody = docker_mcp("metrics", "--serve", "nobody..here:9464", env=elsewhere)
+    assert complaint(nobody).startswith("docker-mcp: configuration: nobody..here has no address here")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = docker_mcp("metrics", "--serve", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert complaint(done).endswith("stop the program that uses it or name another one behind --serve")
     refused = docker_mcp("metrics", env=log_at(sqlite_location))
     assert "log_unavailable" in complaint(refused)
     assert refused.returncode == 1

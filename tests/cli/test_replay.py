@@ -14,7 +14,7 @@ from domain.objects import Kind, ObjectState
 from server.bootstrap import new_id, now_ms
 from tests.benchmarks.made_log import generate
 from tests.cli.command import complaint, docker_mcp, log_at
-from tests.contract.events import AUTHORIZED, RECEIVED, STARTED, life, stream
+from tests.contract.events import AUTHORIZED, RECEIVED, STARTED, SUCCEEDED, life, stream
 from tests.contract.rows import execute, rows
 
 EVENTS = 400
@@ -47,6 +47,7 @@ def test_the_state_at_a_moment_is_told_and_the_question_recorded(made: Location)
     assert table.splitlines()[0].endswith("(position 100)")
     long_ago = docker_mcp("replay", "--at", "2001-01-01T00:00:00Z", env=log_at(made)).stdout
     assert long_ago.splitlines()[0] == "before the log begins"
+    assert replayed(made, "--at", "2001-01-01T00:00:00Z")["about"] == {"position": 0}
     assert table.count("\n") > len(early["state"])
 
 
@@ -86,6 +87,39 @@ def test_why_and_plan_name_the_commands(made: Location) -> None:
     assert plan.count("\n# ") > 5
 
 
+def test_why_tells_what_else_the_name_can_mean_and_how_to_ask_for_it(made: Location) -> None:
+    def shop(kind: Kind, digit: str) -> ObjectState:
+        facts: dict[str, Any] = {"status": "running", "networks": []} if kind is Kind.CONTAINER else {}
+        return ObjectState(kind=kind, id=digit * 64, name="shop", facts=facts)
+
+    first, second, network = shop(Kind.CONTAINER, "a"), shop(Kind.CONTAINER, "b"), shop(Kind.NETWORK, "c")
+    pinned = STARTED.model_copy(update={"pinned": (first,)})
+    done = (
+        ("create-container", STARTED, first),
+        ("remove-container", pinned, None),
+        ("create-container", STARTED, second),
+        ("network-create", STARTED, network),
+    )
+    with closing(SqlEventStore(made, now_ms, new_id())) as store:
+        for tool, started, state in done:
+            outcome = SUCCEEDED.model_copy(update={"state_after": (state,) if state else ()})
+            target = stream(tool=tool, target="network/shop" if state is network else "container/shop")
+            store.append(life(RECEIVED, AUTHORIZED, started, outcome, of=target)).result()
+    answer = replayed(made, "--why", "shop")
+    assert answer["why"][0]["id"] == "c" * 12
+    assert [(row["kind"], row["id"], row["state"]) for row in answer["others"]] == [
+        ("container", "b" * 12, "running"),
+        ("container", "a" * 12, "removed"),
+    ]
+    assert answer["others_left_out"] == 0
+    table = docker_mcp("replay", "--why", "shop", env=log_at(made)).stdout
+    assert "others that this name can mean: ask --why with KIND/NAME or the ID" in table
+    assert replayed(made, "--why", "container/shop")["why"][0]["id"] == "b" * 12
+    alone = replayed(made, "--why", "a" * 12)
+    assert alone["why"][0]["state"] == "removed"
+    assert "others" not in alone
+
+
 def test_a_page_is_written_where_nothing_is(made: Location, tmp_path: Path) -> None:
     to = tmp_path / "page.html"
     options = ("replay", "--from", "1", "--format", "html", "--output", str(to))
@@ -115,6 +149,7 @@ def test_a_role_that_sees_its_own_records_gets_a_world_of_its_own(made: Location
         (["--why", "nothing-of-that-name"], "the log knows no object"),
         (["--why", "web", "--object", "web"], "leave out --object"),
         (["--from", "50", "--to", "20"], "it begins after its end, which is position 20"),
+        (["--from", "2001-01-02", "--to", "2001-01-01"], "it begins after its end, which is position 0"),
         (["--from", "99999"], "it begins after its end, which is position 4"),
         (["--diff", "--principal", "agent"], "choose from the timeline"),
         (["--drift", "--conversation", "talk"], "choose from the timeline"),

@@ -163,6 +163,21 @@ def test_it_is_readable_in_light_and_dark(hostile: Path, browser: Browser, dark:
     assert light == ([True, False] if dark else [False, True])
 
 
+def test_no_name_makes_it_wider_than_a_narrow_window(hostile: Path, browser: Browser) -> None:
+    browser.open(hostile)
+    browser.send("Emulation.setDeviceMetricsOverride", width=375, height=800, deviceScaleFactor=1, mobile=False)
+    widths = browser.run("(e => [e.scrollWidth, e.clientWidth])(document.documentElement)")
+    assert widths[0] <= widths[1] <= 375
+
+
+def test_a_stretch_before_the_log_claims_nothing(tmp_path: Path, sqlite_location: Location, browser: Browser) -> None:
+    generate(sqlite_location, 20)
+    browser.open(page_of(sqlite_location, 0, tmp_path / "page.html"))
+    assert "no records" in browser.run("document.querySelector('#range').textContent")
+    assert "intact" not in browser.run("document.body.innerText")
+    assert browser.problems == []
+
+
 def test_a_broken_chain_stands_at_the_top(tmp_path: Path, sqlite_location: Location, browser: Browser) -> None:
     generate(sqlite_location, 50)
     execute(sqlite_location, "DROP TRIGGER event_no_update", "UPDATE event SET principal = 'x' WHERE position = 30")

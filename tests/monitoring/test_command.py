@@ -15,7 +15,7 @@ import yaml
 from adapters.store.location import Location
 from domain.catalogue import CATALOGUE
 from server.monitoring import PROJECT, Stack, Trail, exempting, images
-from tests.cli.command import Variables, docker_mcp
+from tests.cli.command import Variables, complaint, docker_mcp
 from tests.conftest import Serve, free_port, write_rules
 from tests.monitoring.prometheus import SHIPPED
 from tests.monitoring.stand_ins import StackEngine
@@ -236,3 +236,10 @@ def test_an_alertmanager_file_that_cannot_be_read_is_named(tmp_path: Path) -> No
     done = docker_mcp("monitoring", "up", f"--alertmanager={tmp_path}/none.yml")
     assert done.returncode == 2
     assert f"{tmp_path}/none.yml cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["docker.example", "http://docker.example:3334", "docker.example:3334/metrics", ""])
+def test_a_target_that_prometheus_would_not_start_with_is_refused(target: str) -> None:
+    done = docker_mcp("monitoring", "up", "--target", "127.0.0.1:3334", "--target", target)
+    assert done.returncode == 2
+    assert "is no host and port - write it as 192.0.2.1:3334, without http://" in complaint(done)
