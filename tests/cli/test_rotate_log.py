@@ -91,6 +91,10 @@ def test_segments_continue_each_other_and_agree_with_the_log(location: Location,
     assert "no records to archive" in complaint(again)
     taken = docker_mcp("archive", "--before", LATER, "--to", str(one), env=env)
     assert "exists already" in complaint(taken)
+    ago = docker_mcp("archive", "--before", "3d", "--to", str(tmp_path / "no.gz"), env=env)
+    assert "no records to archive" in complaint(ago)
+    wrong = docker_mcp("archive", "--before", "soon", "--to", str(tmp_path / "no.gz"), env=env)
+    assert complaint(wrong).startswith("docker-mcp: invalid_arguments: --before: a time is written like 10m, 2h or 3d")
 
 
 def test_a_segment_that_was_changed_or_is_of_another_log_is_named(sqlite_location: Location, tmp_path: Path) -> None:
