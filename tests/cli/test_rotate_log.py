@@ -269,6 +269,32 @@ def test_a_replay_of_the_new_log_begins_with_the_objects_of_the_old_one(
     assert sorted(each["name"] for each in world(env)) == ["front", "web"]
 
 
+def test_objects_that_do_not_fit_into_one_record_follow_in_more(
+    location: Location, new_location: Location, tmp_path: Path
+) -> None:
+    """Three hundred objects, of which half are gone, are some 120 KiB; a record holds 64."""
+    there = [f"web-{number}" for number in range(150)]
+    gone = [f"old-{number}" for number in range(150)]
+    happen(location, *(("container", "start", name) for name in [*there, *gone]))
+    happen(location, *(("container", "destroy", name) for name in gone))
+    before = world(variables(location))
+
+    env = rotated(location, new_location, tmp_path / "old.gz")
+
+    first, *further = [event for event in events(new_location) if event.type == "log.continued"]
+    assert further
+    assert all(event.payload()["head"] == first.payload()["head"] for event in further)
+    assert ["metrics" in event.payload() for event in [first, *further]] == [True, *[False] * len(further)]
+    assert world(env) == before
+    chain = docker_mcp("replay", "--why", gone[-1], "--json", env=env)
+    assert json.loads(chain.stdout)["why"][0]["state"] == "removed"
+    timeline = json.loads(docker_mcp("replay", "--from", "1", "--json", env=env).stdout)["timeline"]
+    told = [row["summary"] for row in timeline if row["what"] == "log.continued"]
+    assert len(told) == 1, "it is told once, and without what there was"
+    assert "web-" not in told[0]
+    assert verified(env, tmp_path / "old.gz")[0] == 0
+
+
 def happen(location: Location, *told: tuple[str, str, str]) -> None:
     """Record what an engine tells: kind, action and name."""
     store = SqlEventStore(location, now_ms, new_id())
