@@ -434,7 +434,8 @@ class LogContinued(Event):
     """The first record of a log that continues another: that one's identity, last position and last hash.
 
     ``metrics`` holds the metric series as of then, so that counters go on, and ``world`` what objects there were
-    (:meth:`domain.replay.world.World.carried`), so that a replay goes on; None if there are none.
+    (:meth:`domain.replay.world.World.carried`), so that a replay goes on; None if there are none. Objects that do not
+    fit into one record follow in more of them, which are like the first but for ``metrics`` and ``world``.
     """
 
     type = "log.continued"

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -109,9 +110,11 @@ def begin_log(location: Location, events: list[NewEvent], at_ms: int, timeout_s:
         try:
             if head.position:
                 raise InvalidArgumentsError("the new database holds a log already", hint="give an empty database")
-            rows, previous = [], None
+            rows, previous, versions = [], None, Counter[str]()
             for position, event in enumerate(events, 1):
-                row = seal_event(event, position=position, version=1, at_ms=at_ms, previous_hash=previous)
+                versions[event.stream] += 1
+                version = versions[event.stream]
+                row = seal_event(event, position=position, version=version, at_ms=at_ms, previous_hash=previous)
                 previous = row.event_hash
                 rows.append(row)
             session.commit(Changes(events=rows, opened=(), closed=(), data_keys=()))

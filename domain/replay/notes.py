@@ -43,7 +43,7 @@ NOTES: Final = frozenset(
 )
 """Their event types."""
 _TOLD_AS_REASON: Final = frozenset({EngineGap.type, EngineSuppressed.type, CallsSuppressed.type})
-_DULL: Final = frozenset({"settings_digest", "metrics", "engine_time", "newest", "engine"})
+_DULL: Final = frozenset({"settings_digest", "metrics", "world", "engine_time", "newest", "engine"})
 
 
 def note(event: RecordedEvent) -> Entry:

@@ -13,6 +13,7 @@ from domain.events import (
     EngineGap,
     EngineObserved,
     EngineSuppressed,
+    LogContinued,
     RecordedEvent,
 )
 from domain.lifecycle import FINAL
@@ -97,7 +98,7 @@ class Timeline:
             return self._of_command(event)
         if event.type == EngineObserved.type:
             return self._of_engine(event)
-        if event.type in NOTES:
+        if event.type in NOTES and (event.type != LogContinued.type or event.position == 1):
             return note(event)
         return None
 

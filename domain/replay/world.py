@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from domain.canonical import JSON
+from domain.events import MAX_DATA_BYTES
 from domain.objects import Kind
 
 FORM: Final = 2
@@ -19,6 +20,9 @@ MOST_OBJECTS: Final = 10_000
 """Objects that a world holds; the ones that have not changed for longest are dropped, and counted."""
 MOST_GONE: Final = 200
 """Removed objects that are remembered, with who removed them."""
+
+MOST_PART_BYTES: Final = MAX_DATA_BYTES - 4096
+"""Of a world on its way into the next log: what one record of it takes beside its other fields."""
 
 REMOVED: Final = "removed"
 UNKNOWN: Final = "unknown"
@@ -151,21 +155,42 @@ class World:
         }
         return orjson.dumps(tree, option=orjson.OPT_SORT_KEYS).decode()
 
-    def carried(self) -> dict[str, JSON]:
-        """Return what there is, and what is gone, as the first record of the next log holds it."""
-        tree: dict[str, JSON] = orjson.loads(self.snapshot())
-        return {name: tree[name] for name in ("objects", "gone", "dropped")}
+    def carried(self, first_bytes: int) -> list[dict[str, JSON]]:
+        """Return what there is, and what is gone, as the first records of the next log hold it, in parts.
+
+        A part fits into one record: the first into ``first_bytes`` bytes of JSON, the others into MOST_PART_BYTES.
+        """
+        tree = orjson.loads(self.snapshot())
+        part = _part(tree["dropped"])
+        parts, room = [part], first_bytes
+        for side in ("objects", "gone"):
+            for known in tree[side]:
+                size = len(orjson.dumps(known)) + 1
+                if size > room:
+                    part, room = _part(), MOST_PART_BYTES
+                    parts.append(part)
+                part[side].append(known)
+                room -= size
+        return parts
 
     def go_on(self, carried: Mapping[str, Any], position: int) -> None:
-        """Take over what :meth:`carried` returned; positions of another log mean nothing here, so all are this one.
+        """Take over a part of what :meth:`carried` returned.
+
+        Positions of another log mean nothing here, so all are this one.
 
         Raises:
-            ValueError: it is no such tree.
+            ValueError: it is no such part.
         """
         before = restored_world(orjson.dumps({**carried, "begun": [], "position": 0, "at_ms": 0}).decode())
         for known in (*before.objects.values(), *before.gone.values()):
             known.changed.position = position
-        self.objects, self.gone, self.dropped = before.objects, before.gone, before.dropped
+        self.objects |= before.objects
+        self.gone |= before.gone
+        self.dropped += before.dropped
+
+
+def _part(dropped: int = 0) -> dict[str, Any]:
+    return {"objects": [], "gone": [], "dropped": dropped}
 
 
 def restored_world(text: str) -> World:

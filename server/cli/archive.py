@@ -1,12 +1,12 @@
 """``docker-mcp archive`` and ``load-archive``: records leave the log as copies, never otherwise."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adapters.store.location import Location
+from domain.catalogue.values import parse_moment_ms
 from domain.errors import InvalidArgumentsError
 from server.cli.output import AsJson, tell
 from server.cli.progress import Progress
@@ -14,7 +14,9 @@ from server.settings import load_settings
 
 
 def archive(
-    before: Annotated[str, typer.Option(help="Records before this time, as 2026-11-01 or 2026-11-01T08:00:00Z (UTC).")],
+    before: Annotated[
+        str, typer.Option(help="Records before this time: 90d (ago), 2026-11-01, or 2026-11-01T08:00:00Z (UTC).")
+    ],
     to: Annotated[Path, typer.Option(help="The new segment file, for example ledger-2026-10.jsonl.gz.")],
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +30,10 @@ def archive(
     from server.keys import signing_key_of
 
     settings = load_settings()
-    before_ms = _milliseconds(before)
+    try:
+        before_ms = parse_moment_ms(before, now_ms())
+    except ValueError as error:
+        raise InvalidArgumentsError(f"--before: {error}") from None
     principal = local_admin(settings)
     location, timeout_s = Location.parse(settings.database_url), settings.DOCKER_MCP_APPEND_TIMEOUT_S
     store = SqlEventStore(location, now_ms, new_id(), timeout_s)
@@ -64,13 +69,3 @@ def load_archive(
     count = load_segments(segments, to.absolute(), keys, Progress("load-archive", "records").add)
     told = f"{count} records; read them with DOCKER_MCP_DATABASE_URL={url}"
     tell(told, {"records": count, "database_url": url}, as_json=as_json)
-
-
-def _milliseconds(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidArgumentsError(
-            "--before is no time", hint="write 2026-11-01 or 2026-11-01T08:00:00Z; without a zone it is UTC"
-        ) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

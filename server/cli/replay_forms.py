@@ -148,7 +148,7 @@ def _why(rows: Sequence[Row]) -> list[str]:
             lines.append(f"{row['kind']}/{row['name']} ({row['id']}) is {row['state']}")
         elif row["step"] == "made":
             lines.append("made by")
-            lines += _command(row, "  ")
+            lines += _command(row, "  ", "whose records are not here: those before a rotation are in the archive")
         else:
             external = ", by no recorded command" if row.get("external") else ""
             lines.append(
@@ -156,13 +156,13 @@ def _why(rows: Sequence[Row]) -> list[str]:
             )
             lines += [f"  {told}" for told in (*row.get("changes", ()), row.get("reason")) if told]
             if cause := row.get("cause"):
-                lines += _command(cause, "  ")
+                lines += _command(cause, "  ", "see above")
     return list(map(printable, lines))
 
 
-def _command(row: Row, indent: str) -> list[str]:
+def _command(row: Row, indent: str, untold: str) -> list[str]:
     if "tool" not in row:
-        return [f"{indent}command {row['command_id']}, see above"]
+        return [f"{indent}command {row['command_id']}, {untold}"]
     lines = [f"{indent}command {row['command_id']}: {row.get('summary', row['tool'])} ({row['status']})"]
     lines.append(f"{indent}  by {row['principal']} ({row['role']}) at {row['at']}, over {row.get('transport')}")
     told = {

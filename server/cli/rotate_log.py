@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from adapters.store.location import Location
-from domain.canonical import JSON
+from domain.canonical import canonical_json
 from domain.engine_cursor import carried_on
 from domain.errors import ConfigurationError, InvalidArgumentsError
 from domain.events import LogArchived, LogContinued, LogRotated, NewEvent, RecordedEvent, SealingKeyRotated
 from domain.principal import Principal
 from domain.projections.carried_over import carried
+from domain.replay.world import MOST_PART_BYTES, World
 from server.cli.local import local_admin, own_event
 from server.cli.progress import Progress
 from server.settings import Settings, load_settings
@@ -56,7 +57,7 @@ class _Old:
     head: RecordedEvent
     archived: LogArchived
     engines: list[RecordedEvent]
-    world: dict[str, JSON]
+    world: World
 
 
 def _new_place(settings: Settings, location: Location) -> Location:
@@ -97,7 +98,7 @@ def _close_old(settings: Settings, location: Location, file: Path, principal: Pr
             log = hash_at(snapshot, 1)
             engines = last_of_engines(snapshot)
             world_log = WorldLog(snapshot)
-            world = world_log.at(world_log.head(), Progress("world")).carried()
+            world = world_log.at(world_log.head(), Progress("world"))
         if log is None:
             raise NotIntactError("the log is empty", hint="there is nothing to rotate")
         [last] = store.append([own_event(LogRotated(file_name=file.name), STREAM, principal)]).result(timeout_s)
@@ -120,16 +121,21 @@ def _begin_new(settings: Settings, location: Location, new: Location, old: _Old,
     from adapters.store.session import SEALING_KEY_STREAM
     from server.bootstrap import now_ms
 
+    metrics = carried(MetricSeriesStore(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S).catch_up().series.values)
+    first, *more = old.world.carried(MOST_PART_BYTES - len(canonical_json(metrics)))
     continued = LogContinued(
         log=old.log,
         position=old.head.position,
         head=old.head.event_hash,
         file_name=old.archived.file_name,
         file_sha256=old.archived.file_sha256,
-        metrics=carried(MetricSeriesStore(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S).catch_up().series.values),
-        world=old.world,
+        metrics=metrics,
+        world=first,
     )
     events: list[NewEvent] = [own_event(continued, STREAM, principal)]
+    for part in more:
+        further = continued.model_copy(update={"metrics": None, "world": part})
+        events.append(own_event(further, STREAM, principal))
     if key_id := newest_key_id(location):
         # The log names its sealing key, so that a server with another does not start; the new one goes on with it.
         same = SealingKeyRotated(old_key_id=key_id, new_key_id=key_id, count=0)

@@ -88,7 +88,15 @@ def _line(at: str, cells: tuple[str, str, str, str], text: str, colour: str | No
 
 def _facts(data: Mapping[str, Any]) -> str:
     told = {name: value for name, value in data.items() if name not in _NOT_TOLD}
-    return " ".join(f"{name}={value if isinstance(value, str) else _json(value)}" for name, value in told.items())
+    return " ".join(_fact(name, value) for name, value in told.items())
+
+
+def _fact(name: str, value: object) -> str:
+    if name.endswith("_ms") and isinstance(value, int):
+        return f"{name.removesuffix('_ms')}={timestamp(value)}"
+    if name.endswith("_at_s") and isinstance(value, int):
+        return f"{name.removesuffix('_at_s')}={timestamp(value * 1000)}"
+    return f"{name}={value if isinstance(value, str) else _json(value)}"
 
 
 def _json(value: object) -> str:

@@ -12,6 +12,7 @@ from adapters.store.location import Location
 from domain.events import CommandSucceeded
 from domain.objects import Kind, ObjectState
 from server.bootstrap import new_id, now_ms
+from server.cli.replay_forms import table_form
 from tests.benchmarks.made_log import generate
 from tests.cli.command import complaint, docker_mcp, log_at
 from tests.contract.events import AUTHORIZED, RECEIVED, STARTED, SUCCEEDED, life, stream
@@ -176,3 +177,14 @@ def test_a_plan_is_made_for_the_object_that_was_asked_for(made: Location) -> Non
     assert {row["object"] for row in plan} == {f"network/{name}"}
     none = docker_mcp("replay", "--at", "400", "--plan", "--object", "nothing-of-that-name", env=log_at(made)).stdout
     assert "# none: the log knows nothing" in none
+
+
+def test_a_maker_whose_records_are_in_the_archive_is_told_as_such() -> None:
+    state = {"step": "state", "kind": "container", "name": "web", "id": "c" * 12, "state": "running"}
+    change = {"step": "change", "what": "start", "by": "alice", "at": "2026-06-06T03:12:00.000Z", "position": 1}
+    rows = [state, change, {"step": "made", "command_id": "019e7d23-f918-7d8a-a529-9ac937056a19"}]
+    told = table_form({"about": {"at": "2026-06-06T03:13:00.000Z", "position": 9}, "why": rows})
+    assert told.endswith(
+        "  command 019e7d23-f918-7d8a-a529-9ac937056a19, whose records are not here: those before a rotation are in "
+        "the archive"
+    )

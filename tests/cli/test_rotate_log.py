@@ -91,6 +91,10 @@ def test_segments_continue_each_other_and_agree_with_the_log(location: Location,
     assert "no records to archive" in complaint(again)
     taken = docker_mcp("archive", "--before", LATER, "--to", str(one), env=env)
     assert "exists already" in complaint(taken)
+    ago = docker_mcp("archive", "--before", "3d", "--to", str(tmp_path / "no.gz"), env=env)
+    assert "no records to archive" in complaint(ago)
+    wrong = docker_mcp("archive", "--before", "soon", "--to", str(tmp_path / "no.gz"), env=env)
+    assert complaint(wrong).startswith("docker-mcp: invalid_arguments: --before: a time is written like 10m, 2h or 3d")
 
 
 def test_a_segment_that_was_changed_or_is_of_another_log_is_named(sqlite_location: Location, tmp_path: Path) -> None:
@@ -263,6 +267,32 @@ def test_a_replay_of_the_new_log_begins_with_the_objects_of_the_old_one(
     assert world(env) == [{**each, "position": 1} if "position" in each else each for each in before]
     happen(new_location, ("container", "destroy", "db"))
     assert sorted(each["name"] for each in world(env)) == ["front", "web"]
+
+
+def test_objects_that_do_not_fit_into_one_record_follow_in_more(
+    location: Location, new_location: Location, tmp_path: Path
+) -> None:
+    """Three hundred objects, of which half are gone, are some 120 KiB; a record holds 64."""
+    there = [f"web-{number}" for number in range(150)]
+    gone = [f"old-{number}" for number in range(150)]
+    happen(location, *(("container", "start", name) for name in [*there, *gone]))
+    happen(location, *(("container", "destroy", name) for name in gone))
+    before = world(variables(location))
+
+    env = rotated(location, new_location, tmp_path / "old.gz")
+
+    first, *further = [event for event in events(new_location) if event.type == "log.continued"]
+    assert further
+    assert all(event.payload()["head"] == first.payload()["head"] for event in further)
+    assert ["metrics" in event.payload() for event in [first, *further]] == [True, *[False] * len(further)]
+    assert world(env) == before
+    chain = docker_mcp("replay", "--why", gone[-1], "--json", env=env)
+    assert json.loads(chain.stdout)["why"][0]["state"] == "removed"
+    timeline = json.loads(docker_mcp("replay", "--from", "1", "--json", env=env).stdout)["timeline"]
+    told = [row["summary"] for row in timeline if row["what"] == "log.continued"]
+    assert len(told) == 1, "it is told once, and without what there was"
+    assert "web-" not in told[0]
+    assert verified(env, tmp_path / "old.gz")[0] == 0
 
 
 def happen(location: Location, *told: tuple[str, str, str]) -> None:
