@@ -8,6 +8,7 @@ from typing import Final
 from adapters.store.location import Location
 from domain.catalogue.tool import Catalogue
 from server.bootstrap import Application
+from server.garbage import spare_what_lives_on
 from tests.benchmarks.recording import NOOP, NoopAdapter, Noops
 from tests.conftest import caller, settings_for
 
@@ -21,6 +22,7 @@ async def main(url: str, callers: int, seconds: float) -> None:
     )
     application = Application(settings, "benchmark", Catalogue([NOOP]), {Noops: NoopAdapter()})
     await application.start()
+    spare_what_lives_on()  # as a server does
     who = caller(application)
 
     async def call_until(end: float) -> int:
