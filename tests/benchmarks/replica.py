@@ -5,6 +5,8 @@ import sys
 import time
 from typing import Final
 
+import uvloop
+
 from adapters.store.location import Location
 from domain.catalogue.tool import Catalogue
 from server.bootstrap import Application
@@ -44,4 +46,4 @@ async def main(url: str, callers: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
