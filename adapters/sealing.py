@@ -35,7 +35,7 @@ class AesSealer:
     def __init__(self, key: bytes) -> None:
         """Take the 32 bytes of the sealing key."""
         self._wrapping = AESGCM(_derive(key, b"docker-mcp wrap data keys"))
-        self._matching = _derive(key, b"docker-mcp match sealed values")
+        self._matching = hmac.new(_derive(key, b"docker-mcp match sealed values"), digestmod=hashlib.sha256)
         self.key_id: Final = _derive(key, b"docker-mcp key id")[:8].hex()
         """Names the key without revealing it."""
 
@@ -43,7 +43,9 @@ class AesSealer:
         return AesEnvelope(self, command_id)
 
     def mac(self, data: bytes) -> str:
-        return hmac.digest(self._matching, data, hashlib.sha256).hex()
+        keyed = self._matching.copy()  # unlike hmac.digest, it keeps the interpreter's lock
+        keyed.update(data)
+        return keyed.hexdigest()
 
     def wrap(self, command_id: str, data_key: bytes) -> DataKey:
         """Return ``data_key`` encrypted under the sealing key, bound to the command."""

@@ -46,8 +46,8 @@ def resumed(name: str, command_id: str, trace_id: str | None, span_id: str | Non
 
 
 def begin(name: str, attributes: Attributes, kind: SpanKind) -> Span:
-    """Return a child of the current span that the caller ends, on any thread."""
-    return _tracer.start_span(name, kind=kind, attributes=dict(attributes)) if is_traced() else INVALID_SPAN
+    """Return a child of the current span (see :func:`is_traced`) that the caller ends, on any thread."""
+    return _tracer.start_span(name, kind=kind, attributes=dict(attributes))
 
 
 def failed(current: Span, error: BaseException) -> None:

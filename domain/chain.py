@@ -73,9 +73,8 @@ def hash_record(record: Mapping[str, Any]) -> str:
 
 def seal_event(event: NewEvent, *, position: int, version: int, at_ms: int, previous_hash: str | None) -> RecordedEvent:
     """Return the row for ``event`` at its place in the log, with its hash."""
-    columns = event._asdict() | {"position": position, "stream_version": version, "occurred_at_ms": at_ms}
-    row = RecordedEvent(**columns, previous_hash=previous_hash, event_hash="")
-    return row._replace(event_hash=sha256_hex(_dumps(_record(*row))))
+    columns = (position, *event[:2], version, *event[3:5], at_ms, *event[5:], previous_hash)
+    return RecordedEvent(*columns, event_hash=sha256_hex(_dumps(_record(*columns, ""))))
 
 
 def audit_record(event: RecordedEvent) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from domain.access.auth_file import ApprovalRule, AuthFile, RoleRules, Rule
 from domain.access.images import Image
-from domain.catalogue.tool import Effect, MaySee
+from domain.catalogue.tool import Effect, MaySee, sees_all
 from domain.host_safety.asks import Ask
 from domain.host_safety.judge import judged
 from domain.objects import Touched
@@ -181,6 +181,8 @@ class Policy:
         role = self._rules.role(principal.role) or RoleRules()
         allowing = [rule for rule in role.allow if rule.fits_call(tool, effect)]
         denying = [rule for rule in role.deny if rule.fits_call(tool, effect) and rule.images is None]
+        if not denying and not all(rule.about_objects for rule in allowing):
+            return sees_all
 
         def may_see(name: str, labels: Mapping[str, str], parts: tuple[Touched, ...] = ()) -> bool:
             touched = Touched(name, labels, parts)

@@ -27,7 +27,7 @@ from domain.events import CommandDenied, CommandReceived, CommandRejected, NewEv
 from domain.policy import Decision, Policy, Verdict
 from domain.ports import Envelope, NewId, Sealer
 from domain.principal import ANONYMOUS, Principal
-from domain.secrets import DataKey, argument_tree, clear
+from domain.secrets import DataKey, argument_tree, clear, revealing_fields
 from domain.text import column_text, optional_column_text
 from domain.token_shapes import masked
 from server import logs
@@ -276,8 +276,10 @@ class Dispatcher:
         envelope = self._sealer.envelope(command_id)
         arguments: dict[str, JSON] = argument_tree(command, envelope.seal, envelope.digest)
         try:
-            size = len(canonical_json(arguments))
-            mac = self._sealer.mac(canonical_json(argument_tree(command, clear)))
+            kept = canonical_json(arguments)
+            size = len(kept)
+            in_clear = canonical_json(argument_tree(command, clear)) if revealing_fields(type(command)) else kept
+            mac = self._sealer.mac(in_clear)
         except NotCanonicalError as error:
             raise InvalidArgumentsError(f"{tool.name}: {error}") from None
         if size > MOST_ARGUMENT_BYTES:

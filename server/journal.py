@@ -1,9 +1,9 @@
 """Appends as the server needs them: bounded waits before an effect, and no giving up after one."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Final
 
 from domain.errors import ConcurrentAppendError, LogInDoubtError, LogUnavailableError, RecordRefusedError
@@ -25,6 +25,10 @@ class Journal:
         self._store = store
         self._timeout_s = timeout_s
         self._unrecorded: set[asyncio.Task[None]] = set()
+        self._over: deque[asyncio.Future[None]] = deque()
+        """Waits that are over, for the loop to end."""
+        self._told = False
+        """Whether the loop is going to look there."""
         self.health: Final = Health()
 
     async def append(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Recorded:
@@ -74,25 +78,34 @@ class Journal:
     async def _wait(self, future: Future[Recorded]) -> Recorded:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
-
-        def wake() -> None:
-            if not waiter.done():
-                waiter.set_result(None)
-
-        def done(_future: Future[Recorded]) -> None:
-            with suppress(RuntimeError):  # the loop has ended, nobody waits
-                loop.call_soon_threadsafe(wake)
-
-        future.add_done_callback(done)
+        timer = loop.call_later(self._timeout_s, _end, waiter)
+        future.add_done_callback(lambda _future: self._tell(loop, waiter))
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await waiter
-        except TimeoutError:
+            await waiter
+        finally:
+            timer.cancel()
+        if not future.done():
             if future.cancel():
-                raise LogUnavailableError("the event log did not answer in time") from None
+                raise LogUnavailableError("the event log did not answer in time")
             if not future.done():
-                raise LogInDoubtError("the event log did not answer in time") from None
+                raise LogInDoubtError("the event log did not answer in time")
         return future.result()
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
+        """Let the loop end a wait; any thread may call. The loop is woken once for the many that one commit ends."""
+        self._over.append(waiter)
+        if self._told:
+            return
+        self._told = True
+        try:
+            loop.call_soon_threadsafe(self._end_all)
+        except RuntimeError:  # the loop has ended, nobody waits
+            self._told = False
+
+    def _end_all(self) -> None:
+        self._told = False  # first: who finds it set may rely on what follows
+        while self._over:
+            _end(self._over.popleft())
 
     async def _keep_trying(self, endings: Sequence[NewEvent]) -> None:
         delay = _FIRST_RETRY_S
@@ -111,3 +124,8 @@ class Journal:
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._unrecorded.discard(task)
         self.health.unrecorded_outcomes = len(self._unrecorded)
+
+
+def _end(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -73,12 +73,12 @@ class ObjectLocks:
             LogUnavailableError: the locks cannot be had; nothing was done.
             ObjectBusyError: another process, or what a dead one has left, kept one for too long; nothing was done.
         """
+        if not keys:
+            yield _nothing_to_lose
+            return
         if self._own.taken(keys):
             await before_waiting()
         async with self._own.hold(keys):
-            if not keys:
-                yield _nothing_to_lose
-                return
             held = await self._take(sorted(keys), before_waiting)
             try:
                 await self._settled(keys, set(makers), before_waiting)

@@ -49,6 +49,8 @@ def outcome_event(job: Job, happened: Happened, duration_us: int) -> Event:
     What does not fit into an event is left out rather than the event: an outcome has to be recorded.
     """
     event = _outcome(job, happened, duration_us)
+    if not happened.state_after:
+        return event
     try:
         if len(event.encode().encode()) <= MAX_DATA_BYTES:
             return event

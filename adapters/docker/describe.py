@@ -64,8 +64,8 @@ def moment(text: str | None) -> str | None:
 
 def name_of(entry: Mapping[str, Any]) -> str:
     """Return the name of a list entry; links of others make names with a slash in them."""
-    names = [name.removeprefix("/") for name in entry["Names"] or []]
-    return next((name for name in names if "/" not in name), names[0] if names else "")
+    names: list[str] = entry["Names"] or [""]
+    return next((name for name in names if "/" not in name[1:]), names[0]).removeprefix("/")
 
 
 def row(entry: dict[str, Any], fields: list[ContainerField]) -> ContainerRow:

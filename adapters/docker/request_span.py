@@ -1,12 +1,12 @@
 """The span of one request to the engine, by the HTTP conventions of OpenTelemetry, without a name or a value in it."""
 
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 from urllib.parse import urlsplit
 
 import requests
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode
 
 from adapters import spans
 
@@ -33,6 +33,8 @@ def route(path: str) -> str:
 
 def request_span(request: requests.PreparedRequest) -> AbstractContextManager[Span]:
     """Return what lets the code within be the span of ``request``."""
+    if not spans.is_traced():
+        return nullcontext(INVALID_SPAN)
     method, template = request.method or "", route(request.path_url)
     attributes = {
         "http.request.method": method,

@@ -62,6 +62,8 @@ class SqlEventStore:
         self._writer.submit(()).result()
 
     def append(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Future[tuple[RecordedEvent, ...]]:
+        if not spans.is_traced():
+            return self._writer.submit(events, data_key)
         with_db = {"db.system.name": "sqlite" if self.location.is_sqlite else "postgresql", **_INSERT}
         span = spans.begin("INSERT event", {**with_db, "db.operation.batch.size": len(events)}, SpanKind.CLIENT)
         appended = self._writer.submit(events, data_key)

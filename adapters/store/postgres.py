@@ -5,12 +5,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from typing import Any, Final
 
+import orjson
 import psycopg
 from psycopg import errors
 
 from adapters.store.session import (
+    EVENT_COLUMNS,
     EVENT_SQL,
     HEAD_SQL,
+    NEWER_WINS,
     Changes,
     ConflictInLogError,
     Head,
@@ -18,6 +21,7 @@ from adapters.store.session import (
     statements,
 )
 from domain.errors import LogUnavailableError, RecordRefusedError
+from domain.projections.open_commands import NOBODY
 from domain.secrets import DataKey
 
 CHANNEL: Final = "docker_mcp_log"
@@ -33,7 +37,18 @@ _BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({APPEND_LOCK}); {HEAD_SQL}
 _NOTIFY: Final = f"NOTIFY {CHANNEL}"
 """Once per transaction that ends commands: every NOTIFY takes a lock that all commits of the server share."""
 
-_INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY, _INSERT_CLAIM = statements("%s")
+# Rows as JSON, any number of them in one statement: each statement costs messages, and a wait on both sides.
+_INSERT_EVENTS: Final = (
+    f"INSERT INTO event ({', '.join(EVENT_COLUMNS)}) "  # noqa: S608 (fixed names)
+    f"SELECT {', '.join(EVENT_COLUMNS)} FROM json_populate_recordset(NULL::event, %s)"
+)
+_UPSERT_OPEN: Final = (
+    "INSERT INTO open_command (command_id, position, status, executor) "  # noqa: S608 (fixed names)
+    f"SELECT command_id, position, status, coalesce(executor, '{NOBODY}') "
+    f"FROM json_populate_recordset(NULL::open_command, %s) {NEWER_WINS}"
+)
+_DELETE_OPEN: Final = "DELETE FROM open_command WHERE command_id = ANY(%s)"
+*_, _INSERT_KEY, _INSERT_CLAIM = statements("%s")
 
 
 def connect(url: str, timeout_s: float) -> "psycopg.Connection[tuple[Any, ...]]":
@@ -97,12 +112,13 @@ class PostgresSession:
 
     def commit(self, changes: Changes) -> None:
         with _explained(), self.connection.pipeline(), self.connection.cursor() as cursor:
-            inserted = self.connection.cursor()
-            inserted.executemany(_INSERT_EVENT, changes.events)
+            events = _rows(EVENT_COLUMNS, changes.events)
+            inserted = self.connection.execute(_INSERT_EVENTS, (events,), prepare=True)
             if changes.opened:
-                cursor.executemany(_UPSERT_OPEN, changes.opened)
+                opened = _rows(("command_id", "position", "status", "executor"), changes.opened)
+                cursor.execute(_UPSERT_OPEN, (opened,), prepare=True)
             if changes.closed:
-                cursor.executemany(_DELETE_OPEN, [(command_id,) for command_id in changes.closed])
+                cursor.execute(_DELETE_OPEN, (list(changes.closed),), prepare=True)
             if changes.data_keys:
                 cursor.executemany(_INSERT_KEY, map(astuple, changes.data_keys))
             if changes.claims:
@@ -151,6 +167,11 @@ class PostgresSession:
     def close(self) -> None:
         with suppress(psycopg.Error):
             self.connection.close()
+
+
+def _rows(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
+    """Return rows as JSON objects."""
+    return orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows]).decode()
 
 
 @contextmanager

@@ -92,6 +92,13 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
+NEWER_WINS: Final = (
+    "ON CONFLICT (command_id) DO UPDATE SET position = excluded.position, status = excluded.status, "
+    f"executor = coalesce(nullif(excluded.executor, '{NOBODY}'), open_command.executor)"
+)
+"""What happens when an open command is inserted that is there already."""
+
+
 def statements(placeholder: str) -> tuple[str, str, str, str, str]:
     """Return the SQL to insert events, upsert and delete open commands, and insert data keys and claims."""
 
@@ -101,9 +108,7 @@ def statements(placeholder: str) -> tuple[str, str, str, str, str]:
     return (
         f"INSERT INTO event ({', '.join(EVENT_COLUMNS)}) VALUES ({values(len(EVENT_COLUMNS))})",  # noqa: S608 (fixed names)
         "INSERT INTO open_command (command_id, position, status, executor) "  # noqa: S608
-        f"VALUES ({values(3)}, coalesce({placeholder}, '{NOBODY}')) "
-        "ON CONFLICT (command_id) DO UPDATE SET position = excluded.position, status = excluded.status, "
-        f"executor = coalesce(nullif(excluded.executor, '{NOBODY}'), open_command.executor)",
+        f"VALUES ({values(3)}, coalesce({placeholder}, '{NOBODY}')) {NEWER_WINS}",
         f"DELETE FROM open_command WHERE command_id = {placeholder}",  # noqa: S608
         f"INSERT INTO data_key (command_id, key_id, wrapped) VALUES ({values(3)})",  # noqa: S608
         f"INSERT INTO idempotency_key (principal, key, command_id) VALUES ({values(3)})",  # noqa: S608

@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +19,15 @@ from adapters.store.session import (
     statements,
 )
 from domain.errors import ConfigurationError, LogUnavailableError, RecordRefusedError
+from domain.events import RecordedEvent
 from domain.secrets import DataKey
 
 OLDEST_SQLITE: Final = (3, 38, 0)
 """The first version with the operators that the audit view uses."""
+
+_ROWS_AT_ONCE: Final = 32
+"""Events that one statement inserts. What the conditions of the partial indexes compare with is prepared once a
+statement, and only once a statement can another thread take the interpreter's lock, for which this one then waits."""
 
 _INSERT_EVENT, _UPSERT_OPEN, _DELETE_OPEN, _INSERT_KEY, _INSERT_CLAIM = statements("?")
 
@@ -63,7 +70,7 @@ class SqliteSession:
     def commit(self, changes: Changes) -> None:
         execute_many = self.connection.executemany
         with _explained():
-            if execute_many(_INSERT_EVENT, changes.events).rowcount < len(changes.events):
+            if self._insert(changes.events) < len(changes.events):
                 raise LogUnavailableError("the event log cannot be written: the database drops records")
             if changes.opened:
                 execute_many(_UPSERT_OPEN, changes.opened)
@@ -74,6 +81,12 @@ class SqliteSession:
             if changes.claims:
                 execute_many(_INSERT_CLAIM, changes.claims)
             self.connection.execute("COMMIT")
+
+    def _insert(self, events: Sequence[RecordedEvent]) -> int:
+        """Insert ``events``; return how many the database took."""
+        parts = [events[first : first + _ROWS_AT_ONCE] for first in range(0, len(events), _ROWS_AT_ONCE)]
+        execute = self.connection.execute
+        return sum(execute(_insert_of(len(rows)), tuple(chain.from_iterable(rows))).rowcount for rows in parts)
 
     def rollback(self) -> None:
         # After "disk full" the transaction is still open and would block every other process.
@@ -117,6 +130,13 @@ class SqliteSession:
     def close(self) -> None:
         with suppress(sqlite3.Error):
             self.connection.close()
+
+
+@cache
+def _insert_of(rows: int) -> str:
+    """Return the statement that inserts so many events."""
+    one = _INSERT_EVENT.partition(" VALUES ")[2]
+    return _INSERT_EVENT + f", {one}" * (rows - 1)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Refused:
 class HostPaths:
     """Judges paths, for one call."""
 
-    def __init__(self, roots: Iterable[str], resolve: Resolve | None, protected: Sequence[str]) -> None:
+    def __init__(self, roots: Sequence[str], resolve: Resolve | None, protected: Sequence[str]) -> None:
         """Prepare.
 
         Args:
@@ -66,9 +66,9 @@ class HostPaths:
             resolve: None for a remote engine, whose links cannot be followed.
             protected: absolute paths that are never mounted, beside :data:`NEVER`.
         """
-        self._opened = [parts(root) for root in roots]
+        self._opened = roots
         self._resolve = resolve
-        self._protected = [*NEVER, *filter(None, map(parts, protected))]
+        self._protected = protected
 
     def refusal(self, path: str) -> Refused | None:
         """Return why ``path`` cannot be mounted, None if it can.
@@ -107,15 +107,15 @@ class HostPaths:
 
     @cached_property
     def _never(self) -> set[Parts]:
-        return {*self._protected, *self._real(place for place in self._protected if "*" not in place)}
+        protected = [*NEVER, *filter(None, map(parts, self._protected))]
+        return {*protected, *self._real(place for place in protected if "*" not in place)}
 
     @cached_property
     def _roots(self) -> set[Parts]:
         """The roots, as written and followed. A root in another one is not followed: a container that writes in the
         outer one could turn the inner one into a link."""
-        outermost = [
-            root for root in self._opened if not any(root != other and _in(root, other) for other in self._opened)
-        ]
+        opened = [parts(root) for root in self._opened]
+        outermost = [root for root in opened if not any(root != other and _in(root, other) for other in opened)]
         return {root for root in (*outermost, *self._real(outermost)) if root}
 
     def _reached(self, path: str) -> tuple[Parts, ...] | None:

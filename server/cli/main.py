@@ -77,6 +77,7 @@ def stdio(read_only: ReadOnly = False, toolsets: Toolsets = None) -> None:
 
     async def serve() -> bool:
         from server.bootstrap import Application, new_id
+        from server.garbage import spare_what_lives_on
         from server.mcp_server import McpServer
         from server.stdio import serve_stdio
 
@@ -84,6 +85,7 @@ def stdio(read_only: ReadOnly = False, toolsets: Toolsets = None) -> None:
         await application.start()
         callers = application.callers(application.principal)
         server = McpServer(application.dispatcher, callers, "stdio", new_id())
+        spare_what_lives_on()
         reason = await serve_stdio(server, settings.DOCKER_MCP_SHUTDOWN_GRACE_S)
         return await application.stop(reason)
 
@@ -108,6 +110,7 @@ def http(
         from server.bootstrap import Application
         from server.cli.clients import how_to_connect
         from server.cli.users import check_secret, provide_users
+        from server.garbage import spare_what_lives_on
         from server.http import check_exposure, listen, serve_http
         from server.mcp_server import McpServer
 
@@ -121,6 +124,7 @@ def http(
         typer.echo(how_to_connect(settings, application.store.location.describe(), key_file, approved), err=True)
         callers = application.callers(None)
         server = McpServer(application.dispatcher, callers, "http", None)
+        spare_what_lives_on()
         return await application.stop(await serve_http(application, server, callers, sockets))
 
     _run_and_exit(serve, end_tracing)

@@ -18,6 +18,7 @@ from adapters.store.session import Changes
 from adapters.store.sqlite import SqliteSession
 from domain.catalogue.tool import Catalogue, Command, Effect, Result, Run, Tool
 from server.bootstrap import Application, new_id, now_ms
+from server.garbage import spare_what_lives_on
 from tests.benchmarks.labels import kind_of
 from tests.benchmarks.measure import Row, at_least, below, ratio_at_least
 from tests.conftest import caller, settings_for
@@ -53,6 +54,7 @@ async def durable_commands(location: Location, rounds: int) -> list[Row]:
     settings = settings_for(location, DOCKER_MCP_QUEUE_LIMIT=1000, DOCKER_MCP_APPEND_TIMEOUT_S=30)
     application = Application(settings, "benchmark", catalogue, {Noops: NoopAdapter()})
     await application.start()
+    spare_what_lives_on()  # as a server does
     who = caller(application)
 
     async def command() -> None:

@@ -5,9 +5,12 @@ import sys
 import time
 from typing import Final
 
+import uvloop
+
 from adapters.store.location import Location
 from domain.catalogue.tool import Catalogue
 from server.bootstrap import Application
+from server.garbage import spare_what_lives_on
 from tests.benchmarks.recording import NOOP, NoopAdapter, Noops
 from tests.conftest import caller, settings_for
 
@@ -21,6 +24,7 @@ async def main(url: str, callers: int, seconds: float) -> None:
     )
     application = Application(settings, "benchmark", Catalogue([NOOP]), {Noops: NoopAdapter()})
     await application.start()
+    spare_what_lives_on()  # as a server does
     who = caller(application)
 
     async def call_until(end: float) -> int:
@@ -42,4 +46,4 @@ async def main(url: str, callers: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

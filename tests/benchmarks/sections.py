@@ -1,8 +1,9 @@
 """The sections of the speed table, each a measurement of its own that can be asked for alone."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
+
+import uvloop
 
 from tests.benchmarks.asking import audit_queries
 from tests.benchmarks.bench import Bench
@@ -41,7 +42,7 @@ def _appending(bench: Bench) -> Iterator[Row]:
         for location in bench.new_logs():
             yield group_commit(location, bench.effort.seconds, slow_sync=slow_sync)
     for location in bench.new_logs():
-        yield from asyncio.run(durable_commands(location, bench.effort.rounds * 100))
+        yield from uvloop.run(durable_commands(location, bench.effort.rounds * 100))
 
 
 def _together(bench: Bench) -> Iterator[Row]:
@@ -50,7 +51,7 @@ def _together(bench: Bench) -> Iterator[Row]:
         yield clients(location, bench.effort.seconds)
     yield servers_on_a_file(bench.new_logs()[0], bench.effort.seconds)
     for location in bench.new_logs():
-        yield asyncio.run(turns(location, bench.effort.rounds * 20))
+        yield uvloop.run(turns(location, bench.effort.rounds * 20))
 
 
 def _verifying(bench: Bench) -> Iterator[Row]:

@@ -35,6 +35,15 @@ def test_what_was_appended_is_read_back_as_it_was(store: SqlEventStore) -> None:
         assert {name: getattr(kept, name) for name in new._fields} == new._asdict()
 
 
+def test_an_append_of_many_events_is_recorded_whole_or_not_at_all(store: SqlEventStore) -> None:
+    many = [event for _ in range(20) for event in life()]
+    with pytest.raises(ConcurrentAppendError):
+        store.append([*many, many[-1]]).result(WAIT_S)
+    assert store.read() == []
+    assert list(store.append(many).result(WAIT_S)) == store.read()
+    assert [event.event_id for event in store.read()] == [event.event_id for event in many]
+
+
 def test_positions_start_at_one_and_have_no_gaps(store: SqlEventStore) -> None:
     for _ in range(5):
         store.append(life()).result(WAIT_S)
