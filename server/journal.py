@@ -27,8 +27,8 @@ class Journal:
         self._unrecorded: set[asyncio.Task[None]] = set()
         self._over: deque[asyncio.Future[None]] = deque()
         """Waits that are over, for the loop to end."""
-        self._told = False
-        """Whether the loop is going to look there."""
+        self._told: asyncio.AbstractEventLoop | None = None
+        """The loop that is going to look there."""
         self.health: Final = Health()
 
     async def append(self, events: Sequence[NewEvent], data_key: DataKey | None = None) -> Recorded:
@@ -94,16 +94,16 @@ class Journal:
     def _tell(self, loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[None]") -> None:
         """Let the loop end a wait; any thread may call. The loop is woken once for the many that one commit ends."""
         self._over.append(waiter)
-        if self._told:
+        if self._told is loop:
             return
-        self._told = True
+        self._told = loop
         try:
             loop.call_soon_threadsafe(self._end_all)
         except RuntimeError:  # the loop has ended, nobody waits
-            self._told = False
+            self._told = None
 
     def _end_all(self) -> None:
-        self._told = False  # first: who finds it set may rely on what follows
+        self._told = None  # first: who finds it set may rely on what follows
         while self._over:
             _end(self._over.popleft())
 
