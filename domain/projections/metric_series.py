@@ -115,8 +115,10 @@ class MetricSeries:
         """Take in the next events of the log, in its order; return what they add to which series."""
         added: Counter[SeriesKey] = Counter()
         counted, self.position = _counted(events, self.position)
-        for (metric, labels, part), value in counted.items():
-            added[SeriesKey(metric, self._bounded(metric, labels), part)] += value
+        for series, value in counted.items():
+            metric, labels, part = series
+            kept = labels if series in self.values else self._bounded(metric, labels)
+            added[SeriesKey(metric, kept, part)] += value
         self.values.update(added)
         return {key: value for key, value in added.items() if value}
 
