@@ -9,6 +9,8 @@ from domain.events import CheckpointSigned, RecordedEvent
 from domain.findings import Finding
 from domain.stream_check import Earlier, StreamCheck
 
+_CHECKPOINT: Final = CheckpointSigned.type
+
 
 class RecordCheck:
     """Follows a log from a record on; what it keeps does not grow with the log."""
@@ -46,7 +48,7 @@ class RecordCheck:
         for event in events:
             if wrong := problem(event):
                 found.append(Finding("record", wrong, event.position))
-            if event.type == CheckpointSigned.type:
+            if event.type == _CHECKPOINT:
                 found += [Finding("record", wrong, event.position) for wrong in self._checkpoint(event)]
         found.sort(key=_position)
         return found

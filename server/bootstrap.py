@@ -354,7 +354,7 @@ class Application:
         """The adapter of the port ``LogExport``, which also hands out the events."""
         from adapters.store.log_export import SqlLogExport
 
-        return SqlLogExport(self.store.reader)
+        return SqlLogExport(self.store.questions)
 
     @cached_property
     def replay(self) -> Any:

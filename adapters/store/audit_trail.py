@@ -3,13 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Row, Text, select, text
-
-from adapters.store.audit_walk import Filters, Walk, Window, asked, first_at, unsettled
+from adapters.store.audit_walk import Asked, Filters, Walk, Window, asked, first_at, unsettled
 from adapters.store.event_store import SqlEventStore
-from adapters.store.reader import EVENT
+from adapters.store.questions import Ask
 from domain.canonical import JSON
 from domain.catalogue.audit import (
     MOST_ENTRIES_SCANNED,
@@ -36,23 +34,41 @@ from domain.secrets import hide_sealed
 from domain.text import column_text
 from migrations.audit_view import POSTGRES_AUDIT_TRAIL, SQLITE_AUDIT_TRAIL
 
-_COLUMNS: Final[tuple[Column[Any], ...]] = (
-    Column("position", BigInteger),
-    Column("occurred_at_ms", BigInteger),
-    *(Column(name, Text) for name in ("command_id", "principal", "role", "tool", "object", "status", "purpose")),
-    *(Column(name, Text) for name in ("correlation_id", "trace_id", "summary", "reason")),
-    Column("duration_us", BigInteger),
-)
-AUDIT_TRAIL: Final = {
-    "sqlite": text(SQLITE_AUDIT_TRAIL).columns(*_COLUMNS).subquery(),
-    "postgresql": text(POSTGRES_AUDIT_TRAIL).columns(*_COLUMNS).subquery(),
-}
-"""What the view selects, by dialect. The view itself is not asked: whoever owns the database could change it."""
+
+class _Row(NamedTuple):
+    """What an entry takes of a row of what the view ``audit_trail`` selects."""
+
+    position: int
+    occurred_at_ms: int
+    command_id: str
+    principal: str
+    role: str
+    tool: str
+    object: str | None
+    status: str
+    purpose: str | None
+    correlation_id: str | None
+    summary: str | None
+    reason: str | None
+    duration_us: int | None
+
 
 NEWS_WINDOW: Final = 500
 """Log positions that one look for news covers: no more commands than fit on a page."""
 
+_TIME_SQL: Final = "SELECT occurred_at_ms FROM event WHERE position = ?"
 _IN_PROGRESS: Final = frozenset({"authorized", Status.RUNNING})
+
+
+def rows_sql(positions: Sequence[int], *, is_sqlite: bool) -> str:
+    """Return the statement for the rows at so many positions, which are its values.
+
+    The view itself is not asked: whoever owns the database could change it.
+    """
+    trail = SQLITE_AUDIT_TRAIL if is_sqlite else POSTGRES_AUDIT_TRAIL
+    marks = ", ".join("?" * len(positions))
+    return f"SELECT {', '.join(_Row._fields)} FROM ({trail}) AS audit_trail WHERE position IN ({marks})"  # noqa: S608 (fixed names)
+
 
 ToolsWith = Callable[[Effect], frozenset[str]]
 
@@ -84,7 +100,8 @@ class SqlAuditTrail:
             scan: most index entries that one answer looks at for filters that no index serves together.
         """
         self._read_stream = store.read_stream
-        self._reader = store.reader
+        self._questions = store.questions
+        self._is_sqlite = store.location.is_sqlite
         self._watch = store.watch
         self._tools_with = tools_with
         self._closing = closing
@@ -125,17 +142,17 @@ class SqlAuditTrail:
 
     def query(self, command: AuditQuery, run: Run) -> AuditPage:
         filters = self._filters(command, run)
-        with self._reader.snapshot() as connection:
-            question = connection.execute(asked(run.command_id)).one()
-            window = _window(connection, command, question.occurred_at_ms, question.head)
-            found = self._find(connection, filters, window, question.position, command.limit + 1)
-            entries = _entries(connection, found.positions[: command.limit])
+        with self._questions.snapshot() as ask:
+            question = asked(ask, run.command_id)
+            window = _window(ask, command, question)
+            found = self._find(ask, filters, window, question.position, command.limit + 1)
+            entries = self._entries(ask, found.positions[: command.limit])
             kept = _within_bytes(entries)
             more = len(found.positions) > len(kept)
             scanned_to = None
             if not more and found.floor > window.low:
-                moment = select(EVENT.c.occurred_at_ms).where(EVENT.c.position == found.floor)
-                scanned_to = timestamp(connection.execute(moment).scalar_one())
+                [(moment_ms,)] = ask(_TIME_SQL, found.floor)
+                scanned_to = timestamp(moment_ms)
         ends_at = found.positions[len(kept) - 1] if more else found.floor
         return AuditPage(
             entries=kept,
@@ -151,11 +168,11 @@ class SqlAuditTrail:
         behind asks again. Times, cursor and limit of ``command`` do not matter.
         """
         filters = self._filters(command, run)
-        with self._reader.snapshot() as connection:
-            head = connection.execute(asked(run.command_id)).one().head
+        with self._questions.snapshot() as ask:
+            head = asked(ask, run.command_id).head
             window = Window(after + 1, min(head, after + NEWS_WINDOW) + 1)
-            found = self._find(connection, filters, window, window.high, NEWS_WINDOW)
-            entries = _entries(connection, found.positions)
+            found = self._find(ask, filters, window, window.high, NEWS_WINDOW)
+            entries = self._entries(ask, found.positions)
         shown = [entry for entry in reversed(entries) if entry.command_id != run.command_id]
         if command.status is None:
             shown = [entry for entry in shown if entry.status not in _IN_PROGRESS]
@@ -182,63 +199,58 @@ class SqlAuditTrail:
             filters["principal"] = tuple({column_text(run.principal)} & set(filters.get("principal", (run.principal,))))
         return filters if all(filters.values()) else None
 
-    def _find(
-        self, connection: Connection, filters: Filters | None, window: Window, asked_at: int, most: int
-    ) -> _Found:
+    def _find(self, ask: Ask, filters: Filters | None, window: Window, asked_at: int, most: int) -> _Found:
         if filters is None or window.low >= window.high:
             return _Found((), window.low)
-        positions = list(connection.execute(unsettled(filters, window, asked_at, most)).scalars())
+        positions = [position for (position,) in unsettled(filters, window, asked_at, most).rows(ask)]
         floor = window.low
         if set(filters.get("status", FINAL)) & FINAL:
             settled = Window(window.low, min(window.high, asked_at))
-            rows = connection.dialect.name == "postgresql"
-            walk = Walk(filters, settled, most, self._scan, rows)
-            ended, floor = _walked(connection, walk)
+            ended, floor = _walked(ask, Walk(filters, settled, most, self._scan, rows=not self._is_sqlite))
             positions += ended
         return _Found(sorted((each for each in positions if each >= floor), reverse=True)[:most], floor)
 
+    def _entries(self, ask: Ask, positions: Sequence[int]) -> list[AuditEntry]:
+        """Return the commands whose latest events stand at ``positions``, in this order."""
+        if not positions:
+            return []
+        rows = map(_Row._make, ask(rows_sql(positions, is_sqlite=self._is_sqlite), *positions))
+        told = {row.position: row for row in rows}
+        return [_entry(told[position]) for position in positions]
 
-def _walked(connection: Connection, walk: Walk) -> tuple[list[int], int]:
+
+def _walked(ask: Ask, walk: Walk) -> tuple[list[int], int]:
     """Return the positions that were found, and the position down to which that is all there are."""
     found: dict[int, list[int]] = {number: [] for number in range(len(walk.branches))}
-    for branch, position in connection.execute(walk.found()):
+    for branch, position in walk.found().rows(ask):
         found[branch].append(position)
     full = [positions for positions in found.values() if len(positions) == walk.most]
     floors = [walk.window.low, *(min(positions) for positions in full)]
     ran_dry = [branch for branch, positions in found.items() if len(positions) < walk.most]
     if walk.is_bounded and ran_dry:
-        floors += connection.execute(walk.reached(ran_dry)).scalars()
+        floors += [position for (position,) in walk.reached(ran_dry).rows(ask)]
     return [position for positions in found.values() for position in positions], max(floors)
 
 
-def _window(connection: Connection, command: AuditQuery, now_ms: int, head: int) -> Window:
+def _window(ask: Ask, command: AuditQuery, question: Asked) -> Window:
     """Return the positions that the question is about.
 
     Raises:
         InvalidArgumentsError: if its times leave none.
     """
+    now_ms = question.occurred_at_ms
     since = parse_moment_ms(command.since, now_ms) if command.since else None
     until = parse_moment_ms(command.until, now_ms) if command.until else None
     if since is not None and until is not None and since >= until:
         raise InvalidArgumentsError("since is not before until", hint="since=yesterday until=today is all of yesterday")
-    low, high = 1, head + 1
+    low, high = 1, question.head + 1
     if since is not None:
-        low = connection.execute(first_at(since)).scalar_one_or_none() or high
+        low = first_at(ask, since) or high
     if until is not None:
-        high = connection.execute(first_at(until)).scalar_one_or_none() or high
+        high = first_at(ask, until) or high
     if command.cursor:
         high = min(high, position_of(command.cursor))
     return Window(low, high)
-
-
-def _entries(connection: Connection, positions: Sequence[int]) -> list[AuditEntry]:
-    """Return the commands whose latest events stand at ``positions``, in this order."""
-    if not positions:
-        return []
-    trail = AUDIT_TRAIL[connection.dialect.name]
-    rows = connection.execute(select(trail).where(trail.c.position.in_(positions)))
-    told = {row.position: row for row in rows}
-    return [_entry(told[position]) for position in positions]
 
 
 def _within_bytes(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
@@ -264,7 +276,7 @@ def _told(event: RecordedEvent) -> CommandEvent:
     )
 
 
-def _entry(row: Row[Any]) -> AuditEntry:
+def _entry(row: _Row) -> AuditEntry:
     return AuditEntry(
         command_id=row.command_id,
         at=timestamp(row.occurred_at_ms),

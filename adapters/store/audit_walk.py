@@ -4,47 +4,54 @@ A walk reads one index over the final events in its order. Filters that the inde
 reads, and then it reads a bounded number of entries. Several values of an indexed column are several walks.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Any, Final
+from itertools import chain, product
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
-    FromClause,
-    Integer,
-    Label,
-    Select,
-    func,
-    literal,
-    literal_column,
-    select,
-    text,
-    tuple_,
-    union_all,
-)
+from adapters.store.questions import Ask
+from adapters.store.session import AUDIT_FILTERS, FINAL_SQL
 
-from adapters.store.reader import EVENT, OPEN_COMMAND
-from adapters.store.session import FINAL_SQL
-from adapters.store.tables import AUDIT_FILTERS
-from domain.lifecycle import FINAL
-
-_FIRST: Final = EVENT.alias("first")
-_LATEST: Final = EVENT.alias("latest")
 # Not a join: that would leave open which of the two is looked up for the other.
-_began_at: Final = (
-    select(_FIRST.c.position).where(_FIRST.c.stream == _LATEST.c.stream, _FIRST.c.stream_version == 1).scalar_subquery()
+_BEGAN_AT: Final = (
+    "(SELECT first.position FROM event AS first WHERE first.stream = latest.stream AND first.stream_version = 1)"
 )
+# The window is asked of the few open commands: asked of the log, PostgreSQL may read all of it that lies there.
 _STILL_OPEN: Final = (
-    select(_LATEST.c.position).select_from(OPEN_COMMAND).join(_LATEST, _LATEST.c.position == OPEN_COMMAND.c.position)
+    "SELECT latest.position FROM open_command JOIN event AS latest ON latest.position = open_command.position "
+    "WHERE open_command.position >= ? AND open_command.position < ?"
 )
-_ENDED: Final = select(_LATEST.c.position).where(_LATEST.c.status.in_(sorted(FINAL)))
-_HEAD: Final = select(func.max(EVENT.c.position)).scalar_subquery().label("head")
-_ASKED: Final = select(EVENT.c.position, EVENT.c.occurred_at_ms, _HEAD).where(EVENT.c.stream_version == 1)
+_ENDED: Final = (
+    "SELECT latest.position FROM event AS latest "  # noqa: S608 (fixed names)
+    f"WHERE {FINAL_SQL} AND latest.position >= ? AND latest.position < ?"
+)
+_ASKED: Final = (
+    "SELECT position, occurred_at_ms, (SELECT max(position) FROM event) FROM event "
+    "WHERE stream = ? AND stream_version = 1"
+)
+_FIRST_AT: Final = "SELECT position FROM event WHERE occurred_at_ms >= ? ORDER BY occurred_at_ms, position LIMIT 1"
 
 Filters = Mapping[str, tuple[str, ...]]
 """The values that a column may have; columns that are not named may have any."""
+
+
+class Asked(NamedTuple):
+    """Position and time of a command's first event, and the head of the log."""
+
+    position: int
+    occurred_at_ms: int
+    head: int
+
+
+class Question(NamedTuple):
+    """A statement whose values stand as ``?``, and the values in their order."""
+
+    sql: str
+    values: tuple[object, ...]
+
+    def rows(self, ask: Ask) -> list[tuple[Any, ...]]:
+        """Return the answer."""
+        return ask(self.sql, *self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +85,15 @@ class Walk:
         """The values of the index's columns: one walk for each."""
         return list(product(*(self.filters[column] for column in self._columns)))
 
-    def found(self) -> CompoundSelect[Any] | Select[Any]:
-        """Return the statement for ``branch, position`` of the newest that fit: at most ``most`` of each branch."""
-        return _together(self._found(number, values) for number, values in enumerate(self.branches))
+    def found(self) -> Question:
+        """Return the question for ``branch, position`` of the newest that fit: at most ``most`` of each branch."""
+        return _together([self._found(number, values) for number, values in enumerate(self.branches)])
 
-    def reached(self, branches: Sequence[int]) -> CompoundSelect[Any] | Select[Any]:
-        """Return the statement for the position of the last entry that a walk may read, of branches that have one."""
-        all_branches = self.branches
-        share = self._share()
-        return _together(self._entries(all_branches[number]).limit(1).offset(share - 1) for number in branches)
+    def reached(self, branches: Sequence[int]) -> Question:
+        """Return the question for the position of the last entry that a walk may read, of branches that have one."""
+        all_branches, share = self.branches, self._share()
+        entries = [self._entries(all_branches[number]) for number in branches]
+        return _together([Question(f"{sql} LIMIT 1 OFFSET ?", (*values, share - 1)) for sql, values in entries])
 
     @property
     def is_bounded(self) -> bool:
@@ -113,75 +120,78 @@ class Walk:
     def _share(self) -> int:
         return max(1, self.scan // len(self.branches))
 
-    def _found(self, number: int, values: tuple[str, ...]) -> Select[Any]:
-        branch: Label[int] = literal_column(str(number), Integer).label("branch")
-        if not self._rest:
-            newest = self._entries(values).limit(self.most).subquery()
-            return select(branch, newest.c.position)
+    def _found(self, number: int, values: tuple[str, ...]) -> Question:
+        rest = self._rest
+        entries, given = self._entries(values, *rest)
+        sql = f"SELECT {number} AS branch, position FROM ({entries} LIMIT ?) AS newest"  # noqa: S608 (fixed names)
+        if not rest:
+            return Question(sql, (*given, self.most))
         # No order is asked of the outer question: it keeps that of the inner one, and SQLite would read all of that
         # first to sort it again.
-        read = self._entries(values, *self._rest).limit(self._share()).subquery()
-        return select(branch, read.c.position).where(*fits(read, self._rest)).limit(self.most)
+        return Question(
+            f"{sql} WHERE {' AND '.join(_fits(rest))} LIMIT ?",
+            (*given, self._share(), *chain(*rest.values()), self.most),
+        )
 
-    def _entries(self, values: tuple[str, ...], *more: str) -> Select[Any]:
+    def _entries(self, values: tuple[str, ...], *more: str) -> Question:
         """Return the question for the entries of one branch, newest first."""
-        columns = self._columns
-        chosen = select(EVENT.c.position, *(EVENT.c[name] for name in more)).where(text(FINAL_SQL))
-        window = self.window
+        columns, window = self._columns, self.window
+        order = ["position"]
         if not self.rows or not columns:
-            order: list[ColumnElement[Any]] = [EVENT.c.position]
-            chosen = chosen.where(
-                *(EVENT.c[name] == value for name, value in zip(columns, values, strict=True)),
-                EVENT.c.position >= window.low,
-                EVENT.c.position < window.high,
-            )
+            place = "".join(f"{name} = ? AND " for name in columns) + "position >= ? AND position < ?"
+            given: tuple[object, ...] = (*values, window.low, window.high)
         else:
             # Asked for in the index's own order, nothing but this index can answer: with equal values PostgreSQL may
             # walk the primary key instead, through all that does not fit.
-            order = [*(EVENT.c[name] for name in columns), EVENT.c.position]
-            place = tuple_(*order)
-            low, high = (
-                tuple_(*(literal(value, column.type) for value, column in zip((*values, end), order, strict=True)))
-                for end in (window.low, window.high)
-            )
-            chosen = chosen.where(place >= low, place < high)
-        return chosen.order_by(*(column.desc() for column in order))
+            order = [*columns, *order]
+            row, marks = ", ".join(order), _marks(order)
+            place = f"({row}) >= ({marks}) AND ({row}) < ({marks})"
+            given = (*values, window.low, *values, window.high)
+        newest_first = ", ".join(f"{name} DESC" for name in order)
+        return Question(
+            f"SELECT {', '.join(('position', *more))} FROM event "  # noqa: S608 (fixed names)
+            f"WHERE {FINAL_SQL} AND {place} ORDER BY {newest_first}",
+            given,
+        )
 
 
-def unsettled(filters: Filters, window: Window, asked_at: int, most: int) -> Select[Any]:
-    """Return the statement for the positions of commands that had not ended when the question came at ``asked_at``.
+def unsettled(filters: Filters, window: Window, asked_at: int, most: int) -> Question:
+    """Return the question for the positions of commands that had not ended when the question came at ``asked_at``.
 
     These are the ones still open, and the few that have ended since. What began after the question is not among them.
     """
-    conditions = (
-        *fits(_LATEST, filters),
-        _LATEST.c.position >= window.low,
-        _LATEST.c.position < window.high,
-        _began_at < asked_at,
+    fit = " AND ".join([f"{_BEGAN_AT} < ?", *_fits(filters, "latest.")])
+    given = (asked_at, *chain(*filters.values()))
+    return Question(
+        f"SELECT position FROM ({_STILL_OPEN} AND {fit} UNION ALL {_ENDED} AND {fit}) AS found "  # noqa: S608 (fixed names)
+        "ORDER BY position DESC LIMIT ?",
+        (window.low, window.high, *given, max(window.low, asked_at + 1), window.high, *given, most),
     )
-    still_open = _STILL_OPEN.where(*conditions)
-    ended_since = _ENDED.where(_LATEST.c.position > asked_at, *conditions)
-    both = union_all(still_open, ended_since).subquery()
-    return select(both.c.position).order_by(both.c.position.desc()).limit(most)
 
 
-def first_at(moment_ms: int) -> Select[Any]:
-    """Return the statement for the position of the first event at ``moment_ms`` or later; it reads one index entry."""
-    time, position = EVENT.c.occurred_at_ms, EVENT.c.position
-    return select(position).where(time >= moment_ms).order_by(time, position).limit(1)
+def first_at(ask: Ask, moment_ms: int) -> int | None:
+    """Return the position of the first event at ``moment_ms`` or later, if there is one; it reads one index entry."""
+    rows = ask(_FIRST_AT, moment_ms)
+    return rows[0][0] if rows else None
 
 
-def asked(command_id: str) -> Select[Any]:
-    """Return the statement for position and time of a command's first event, and the head of the log."""
-    return _ASKED.where(EVENT.c.stream == command_id)
+def asked(ask: Ask, command_id: str) -> Asked:
+    """Return where the recorded command stands that asks the question."""
+    [row] = ask(_ASKED, command_id)
+    return Asked(*row)
 
 
-def fits(table: FromClause, filters: Filters) -> Iterator[ColumnElement[bool]]:
+def _fits(filters: Filters, table: str = "") -> list[str]:
     """Return the conditions that a row of ``table`` fits ``filters``."""
-    for name, values in filters.items():
-        yield table.c[name] == values[0] if len(values) == 1 else table.c[name].in_(values)
+    return [f"{table}{name} IN ({_marks(values)})" for name, values in filters.items()]
 
 
-def _together(statements: Iterator[Select[Any]]) -> CompoundSelect[Any] | Select[Any]:
-    first, *others = statements
-    return union_all(*(select(each.subquery()) for each in (first, *others))) if others else first
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _together(questions: Sequence[Question]) -> Question:
+    if len(questions) == 1:
+        return questions[0]
+    sql = " UNION ALL ".join(f"SELECT * FROM ({each.sql}) AS part" for each in questions)  # noqa: S608 (fixed names)
+    return Question(sql, tuple(chain.from_iterable(each.values for each in questions)))

@@ -1,15 +1,16 @@
 """What following the engine's events asks the log."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
-from adapters.store.questions import OF_OPEN_COMMANDS, AskForEvents, Questions
+from adapters.store.questions import OF_OPEN_COMMANDS, Questions
 from adapters.store.session import EVENT_SQL
 from domain.engine_causes import CAUSES, Work, work_of
 from domain.events import RecordedEvent
 from domain.lifecycle import FINAL, Status
 
 _MOST_WORKS: Final = 1000
+_AskForEvents = Callable[..., list[RecordedEvent]]
 _TOOLS: Final = tuple(sorted(CAUSES))
 _ENDED: Final = (*sorted(FINAL), Status.UNKNOWN)
 
@@ -42,18 +43,22 @@ class SqlEngineLog:
 
     def works(self, since_ms: int) -> list[Work]:
         with self._questions.snapshot() as ask:
-            found = [*_open(ask), *_ended(ask, since_ms)]
+
+            def events(sql: str, *values: object) -> list[RecordedEvent]:
+                return list(map(RecordedEvent._make, ask(sql, *values)))
+
+            found = [*_open(events), *_ended(events, since_ms)]
         return list({work.command_id: work for work in found}.values())
 
 
-def _open(ask: AskForEvents) -> list[Work]:
+def _open(ask: _AskForEvents) -> list[Work]:
     """Return the commands that run, and those of which nobody knows what became of them."""
     starts = ask(_OPEN_BEGUN, Status.RUNNING, Status.UNKNOWN, *_TOOLS, Status.RUNNING, _MOST_WORKS)
     ended = {event.stream: event for event in ask(_OPEN_UNKNOWN, Status.UNKNOWN, _MOST_WORKS)}
     return [work_of(start, ended.get(start.stream)) for start in starts]
 
 
-def _ended(ask: AskForEvents, since_ms: int) -> list[Work]:
+def _ended(ask: _AskForEvents, since_ms: int) -> list[Work]:
     """Return the commands that have ended since then; of very many, those that ended first."""
     ended: dict[str, RecordedEvent] = {}
     for event in ask(_OLDEST_ENDED, since_ms, *_TOOLS, *_ENDED, _MOST_WORKS):

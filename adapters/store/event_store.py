@@ -28,7 +28,6 @@ _INSERT: Final = {"db.operation.name": "INSERT", "db.collection.name": "event"}
 if TYPE_CHECKING:
     from adapters.store.commit_watch import CommitWatch
     from adapters.store.postgres import PostgresSession
-    from adapters.store.reader import Reader
 
 
 class SqlEventStore:
@@ -90,13 +89,6 @@ class SqlEventStore:
         return self.questions.data_key(command_id)
 
     @cached_property
-    def reader(self) -> "Reader":
-        """The read side for questions about the audit trail. SQLAlchemy is imported at the first one, not at start."""
-        from adapters.store.reader import Reader
-
-        return Reader(self.location, self._timeout_s)
-
-    @cached_property
     def watch(self) -> "CommitWatch":
         """Tells those who wait that the log has grown."""
         from adapters.store.commit_watch import CommitWatch
@@ -109,8 +101,6 @@ class SqlEventStore:
         self.executors.release()
         self.object_locks.close()
         self.questions.close()
-        if "reader" in self.__dict__:
-            self.reader.close()
 
     def _open_session(self) -> Session:
         opened = self._open_sqlite() if self.location.path else open_postgres(self.location, self._timeout_s)

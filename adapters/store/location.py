@@ -67,12 +67,10 @@ class Location:
         options = _postgres_options(self.url)
         return f"postgresql {options.get('host', 'local socket')}/{options.get('dbname', '')}"
 
-    def sqlalchemy_url(self, *, read_only: bool = False) -> str:
-        """Return the URL for SQLAlchemy; with ``read_only``, SQLite refuses writes on such connections."""
+    def sqlalchemy_url(self) -> str:
+        """Return the URL for SQLAlchemy."""
         if not self.path:
             return "postgresql+psycopg://" + self.url.partition("://")[2]
-        if read_only:
-            return f"sqlite:///file:{quote(quote(str(self.path)))}?mode=ro&uri=true"
         return f"sqlite:///{quote(str(self.path))}"
 
 

@@ -1,4 +1,4 @@
-"""Fixed questions to the log, by the database's own driver: SQLAlchemy takes 20 MB, and most servers never need it."""
+"""Questions to the log, by the database's own driver: SQLAlchemy takes 20 MB, and longer than most answers do."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -30,8 +30,8 @@ _RUNNING: Final = f"{OF_OPEN_COMMANDS} ON e.stream = o.command_id WHERE o.status
 _DATA_KEY: Final = "SELECT command_id, key_id, wrapped FROM data_key WHERE command_id = ?"
 _OF_KEY: Final = "SELECT command_id FROM idempotency_key WHERE principal = ? AND key = ?"
 
-AskForEvents = Callable[..., list[RecordedEvent]]
-"""Takes a statement that selects ``EVENT_COLUMNS``, and the values of its parameters."""
+Ask = Callable[..., list[tuple[Any, ...]]]
+"""Takes a statement and the values of its parameters, which stand as ``?``; returns the rows."""
 
 
 class Questions:
@@ -96,14 +96,14 @@ class Questions:
             return connection.query(sql, *values)
 
     @contextmanager
-    def snapshot(self) -> Iterator[AskForEvents]:
+    def snapshot(self) -> Iterator[Ask]:
         """For questions that belong together: all see the log as it stands at the first.
 
         Raises:
             LogUnavailableError: if the database does not answer.
         """
         with self._connection() as connection, connection.snapshot():
-            yield lambda sql, *values: list(map(RecordedEvent._make, connection.query(sql, *values)))
+            yield connection.query
 
     def close(self) -> None:
         """Close the connections, now and after every later question; those in use are waited for, a little."""

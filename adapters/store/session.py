@@ -132,3 +132,15 @@ EVENT_SQL: Final = f"SELECT {', '.join(EVENT_COLUMNS)} FROM event"  # noqa: S608
 # NOT IN, because no index serves it: with IN, SQLite would walk the status index and sort instead of reading the index
 # that fits the question in its order.
 FINAL_SQL: Final = "status NOT IN ({})".format(", ".join(f"'{status}'" for status in sorted(set(Status) - FINAL)))
+
+AUDIT_FILTERS: Final[tuple[tuple[str, ...], ...]] = (
+    (),
+    ("principal",),
+    ("tool",),
+    ("status",),
+    ("object",),
+    ("principal", "tool"),
+    ("principal", "status"),
+    ("tool", "status"),
+)
+"""What audit queries filter by; each has an index over the final events that ends in ``position``."""

@@ -6,23 +6,11 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Text, TypeDecorator, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from adapters.store.session import FINAL_SQL
+from adapters.store.session import AUDIT_FILTERS, FINAL_SQL
 from domain.events import MAX_DATA_BYTES
 from domain.lifecycle import Status
 
 _STATUS_SQL: Final = "status IS NULL OR status IN ({})".format(", ".join(f"'{status}'" for status in sorted(Status)))
-
-AUDIT_FILTERS: Final[tuple[tuple[str, ...], ...]] = (
-    (),
-    ("principal",),
-    ("tool",),
-    ("status",),
-    ("object",),
-    ("principal", "tool"),
-    ("principal", "status"),
-    ("tool", "status"),
-)
-"""What audit queries filter by; each has an index over the final events that ends in ``position``."""
 
 
 def audit_index(columns: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from domain.events import CommandReceived
 from domain.projections.folded import FoldedEvent, tree_of
 
+_RECEIVED: Final = CommandReceived.type
 _HAS_KEY: Final = '"idempotency_key":'
 
 
@@ -19,12 +20,12 @@ class Claim(NamedTuple):
 
 def claims(events: Iterable[FoldedEvent]) -> list[Claim]:
     """Return the claims that ``events`` make."""
-    return [claim for event in events if (claim := _claim(event))]
+    return [
+        claim for event in events if event.type == _RECEIVED and _HAS_KEY in event.data and (claim := _claim(event))
+    ]
 
 
 def _claim(event: FoldedEvent) -> Claim | None:
-    if event.type != CommandReceived.type or _HAS_KEY not in event.data:
-        return None
     key = tree_of(event).get("idempotency_key")
     return Claim(event.principal, key, event.stream) if isinstance(key, str) else None
 

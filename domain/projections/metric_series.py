@@ -52,13 +52,17 @@ OTHER: Final = "_other"
 _LONGEST_US: Final = 7 * 24 * 3600 * 1_000_000
 """No command takes longer than a week: one that claims to would make the sum overflow."""
 _EVENTS: Final = EVENTS.name
+_COMMANDS: Final = COMMANDS.name
+_DURATION: Final = COMMAND_DURATION.name
 _ENGINE_EVENTS: Final = ENGINE_EVENTS.name
 _OBSERVED: Final = EngineObserved.type
 _SUPPRESSED: Final = EngineSuppressed.type
 _RECEIVED: Final = CommandReceived.type
+_DENIED: Final = CommandDenied.type
 _UNFINISHED: Final = (UNFINISHED.name, (), "")
 _SUM: Final = "sum"
 _BEYOND: Final = "+Inf"
+_PARTS: Final = (*map(str, DURATION_BUCKETS_US), _BEYOND)
 _AUTHENTICATION_OUTCOMES: Final = {AuthenticationSucceeded.type: "success", AuthenticationFailed.type: "failed"}
 
 
@@ -111,8 +115,10 @@ class MetricSeries:
         """Take in the next events of the log, in its order; return what they add to which series."""
         added: Counter[SeriesKey] = Counter()
         counted, self.position = _counted(events, self.position)
-        for (metric, labels, part), value in counted.items():
-            added[SeriesKey(metric, self._bounded(metric, labels), part)] += value
+        for series, value in counted.items():
+            metric, labels, part = series
+            kept = labels if series in self.values else self._bounded(metric, labels)
+            added[SeriesKey(metric, kept, part)] += value
         self.values.update(added)
         return {key: value for key, value in added.items() if value}
 
@@ -143,7 +149,7 @@ class MetricSeries:
         tools = sorted({key.labels for key in self.values if key.metric == metric.name})
         for labels in tools:
             named, so_far = _named(metric, labels), 0
-            for part in (*map(str, DURATION_BUCKETS_US), _BEYOND):
+            for part in _PARTS:
                 so_far += self.values[SeriesKey(metric.name, labels, part)]
                 yield Sample("_bucket", {**named, "le": _bound(part)}, so_far)
             yield Sample("_sum", named, self.values[SeriesKey(metric.name, labels, _SUM)] / 1_000_000)
@@ -151,42 +157,56 @@ class MetricSeries:
 
 
 _Counts = dict[tuple[str, tuple[str, ...], str], int]
-"""By metric, labels as they are recorded, and part. In the order in which they first occur: it decides what is kept."""
+"""By metric, labels as they are recorded, and part. Those of a metric stand in the order in which they first occur: it
+decides what is kept."""
 
 
 def _counted(events: Iterable[FoldedEvent], position: int) -> tuple[_Counts, int]:
     """Return what ``events`` add, and the position of the last of them (``position`` if there is none)."""
     counts: _Counts = defaultdict(int)
+    kinds: dict[str, int] = defaultdict(int)
+    ended: dict[tuple[str, str, str], int] = defaultdict(int)
+    received, event = 0, None
     for event in events:
-        position = event.position
         kind = event.type
-        counts[_EVENTS, (kind,), ""] += 1
-        if event.tool:
+        kinds[kind] += 1
+        if tool := event.tool:
             if kind == _RECEIVED:
-                counts[_UNFINISHED] += 1
+                received += 1
             elif event.status in FINAL:
-                counts[_UNFINISHED] -= 1
-                _count_ended(event, event.tool, str(event.status), counts)
-        elif outcome := _AUTHENTICATION_OUTCOMES.get(kind):
-            counts[AUTHENTICATIONS.name, (outcome,), ""] += 1
-        elif kind == _OBSERVED:
-            _count_observed(tree_of(event), counts)
-        elif kind == _SUPPRESSED:
-            _count_suppressed(tree_of(event).get("counts"), counts)
-        elif kind == LogContinued.type and position == 1:
-            for series, value in taken_over(tree_of(event).get("metrics")):
-                counts[series] += value
-    return counts, position
+                ended[tool, str(event.status), event.role] += 1
+                _count_ended(event, tool, counts)
+        else:
+            _count_other(event, counts)
+    for kind, times in kinds.items():
+        counts[_EVENTS, (kind,), ""] += times
+    for labels, times in ended.items():
+        counts[_COMMANDS, labels, ""] += times
+    if unfinished := received - sum(ended.values()):
+        counts[_UNFINISHED] += unfinished
+    return counts, event.position if event else position
 
 
-def _count_ended(event: FoldedEvent, tool: str, status: str, counts: _Counts) -> None:
-    counts[COMMANDS.name, (tool, status, event.role), ""] += 1
-    if event.type == CommandDenied.type:
+def _count_other(event: FoldedEvent, counts: _Counts) -> None:
+    kind = event.type
+    if outcome := _AUTHENTICATION_OUTCOMES.get(kind):
+        counts[AUTHENTICATIONS.name, (outcome,), ""] += 1
+    elif kind == _OBSERVED:
+        _count_observed(tree_of(event), counts)
+    elif kind == _SUPPRESSED:
+        _count_suppressed(tree_of(event).get("counts"), counts)
+    elif kind == LogContinued.type and event.position == 1:
+        for series, value in taken_over(tree_of(event).get("metrics")):
+            counts[series] += value
+
+
+def _count_ended(event: FoldedEvent, tool: str, counts: _Counts) -> None:
+    if event.type == _DENIED:
         rule = tree_of(event).get("rule")
         counts[DENIALS.name, (tool, rule if isinstance(rule, str) else OTHER), ""] += 1
     elif (duration := _duration_us(event)) is not None:
-        counts[COMMAND_DURATION.name, (tool,), _bucket(duration)] += 1
-        counts[COMMAND_DURATION.name, (tool,), _SUM] += duration
+        counts[_DURATION, (tool,), _bucket(duration)] += 1
+        counts[_DURATION, (tool,), _SUM] += duration
 
 
 def exemplars(events: Iterable[TracedPart]) -> dict[tuple[str, str], Exemplar]:
@@ -219,8 +239,7 @@ def _count_suppressed(rows: JSON, counts: _Counts) -> None:
 
 
 def _bucket(duration_us: int) -> str:
-    number = bisect_left(DURATION_BUCKETS_US, duration_us)
-    return str(DURATION_BUCKETS_US[number]) if number < len(DURATION_BUCKETS_US) else _BEYOND
+    return _PARTS[bisect_left(DURATION_BUCKETS_US, duration_us)]
 
 
 def _bound(part: str) -> str:

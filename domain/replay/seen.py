@@ -48,7 +48,7 @@ class Hand:
                 self._put(None, Known(kind, object_id, name, status, self.change, dict(facts), self.made_by))
             return
         made_by = before.made_by or self.made_by
-        after = replace(before, name=name, status=status, facts={**before.facts, **facts}, made_by=made_by)
+        after = Known(kind, object_id, name, status, before.changed, {**before.facts, **facts}, made_by)
         if _is_another(before, after):
             after.changed = self.change
             self._put(before, after)
@@ -122,6 +122,8 @@ class Hand:
 
 def _is_another(before: Known, after: Known) -> bool:
     """Return whether an object is in another state than before: not, if only more is known of it."""
+    if (before.name, before.status, before.facts) == (after.name, after.status, after.facts):
+        return False
     if (before.name, before.told()) != (after.name, after.told()):
         return True
     if any(_others(before, after)):

@@ -16,7 +16,7 @@ import typer
 from adapters.record_file import BadRecordError, verify_record_file
 from adapters.store.location import Location
 from adapters.store.log_export import SqlLogExport
-from adapters.store.reader import Reader
+from adapters.store.questions import Questions
 from domain.audit_contract import MOST_LINE_BYTES, BreachError, Segment, check_manifest, manifest
 from domain.catalogue.audit_export import AuditExport, ExportFormat, ExportRange
 from domain.catalogue.tool import Surface
@@ -52,10 +52,10 @@ def export_log(settings: Settings, arguments: dict[str, Any], to: str, manifest_
     location = Location.parse(settings.database_url)
     counted = Counted(Progress("export"), found)
     with (
-        closing(Reader(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S)) as reader,
+        closing(Questions(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S)) as questions,
         output(to) as file,
     ):
-        events = counted.all_of(SqlLogExport(reader).events(command, found))
+        events = counted.all_of(SqlLogExport(questions).events(command, found))
         segment = _WRITERS[ExportFormat(command.format)](events, file)
     if segment and place:
         attested = manifest(_mechanism(location), found.first, found.last, segment)

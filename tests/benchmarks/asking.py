@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import select
-
-from adapters.store.audit_trail import AUDIT_TRAIL, SqlAuditTrail
+from adapters.store.audit_trail import SqlAuditTrail, rows_sql
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
-from adapters.store.reader import EVENT
 from domain.catalogue import CATALOGUE
 from domain.catalogue.audit import AuditQuery
 from domain.catalogue.tool import Run
@@ -50,13 +47,13 @@ def audit_queries(location: Location, rounds: int, *, only_slowest: bool = True)
         return lambda: trail.query(AuditQuery.model_validate(given), run)
 
     ids = [entry.command_id for entry in trail.query(AuditQuery(), run).entries]
-    of_newest = select(EVENT.c.position).where(EVENT.c.stream.in_(ids))
-    positions = [row.position for row in store.reader.rows(of_newest)]
-
-    selected = AUDIT_TRAIL["sqlite" if location.is_sqlite else "postgresql"]
+    marks = ", ".join("?" * len(ids))
+    positions = [
+        row[0] for row in store.questions.rows(f"SELECT position FROM audit_trail WHERE command_id IN ({marks})", *ids)
+    ]
 
     def floor() -> object:
-        return store.reader.rows(select(selected).where(selected.c.position.in_(positions)))
+        return store.questions.rows(rows_sql(positions, is_sqlite=location.is_sqlite), *positions)
 
     works = [query(given) for given in _QUESTIONS.values()]
     *taken, least, unserved = map(median_ms, in_turns([*works, floor, query(_UNSERVED)], rounds))

@@ -15,7 +15,7 @@ from adapters.store.metric_series import MetricSeriesStore
 from adapters.store.read_models import rebuild
 from server.bootstrap import new_id, now_ms
 from tests.benchmarks.labels import label_of
-from tests.benchmarks.measure import Row, at_least, below, in_turns, median_ms, ratio_below
+from tests.benchmarks.measure import Row, at_least, below, in_turns, median_ms, ratio_below, without_collecting
 from tests.contract.events import life
 
 _SAMPLE: Final = 200_000
@@ -26,9 +26,10 @@ def folding(location: Location, events: int) -> list[Row]:
     """Catching up with a made log that nobody has scraped, a rebuild of all read models, a read of what is stored."""
     series = MetricSeriesStore(location, 60)
     caught_up = events / _seconds(series.catch_up)
-    floors = [_floor(location)]
-    rebuilt = _seconds(lambda: rebuild(location, 60)) / events
-    floors.append(_floor(location))
+    with without_collecting():
+        floors = [_floor(location)]
+        rebuilt = _seconds(lambda: rebuild(location, 60)) / events
+        floors.append(_floor(location))
     store = SqlEventStore(location, now_ms, new_id(), timeout_s=30)
     few, nothing = map(median_ms, in_turns([lambda: _catch_up_a_few(store, series), series.catch_up], 20))
     store.close()

@@ -14,7 +14,7 @@ from domain.replay.entry import Wanted
 from server.cli.replay_page import page
 from server.cli.stretch import stretch_of
 from tests.benchmarks.labels import label_of
-from tests.benchmarks.measure import Row, below, in_turns, median_ms, ratio_below
+from tests.benchmarks.measure import Row, below, in_turns, median_ms, ratio_below, without_collecting
 from tests.contract.rows import execute
 
 _PAGE_EVENTS = 10_000
@@ -24,7 +24,7 @@ def replay(location: Location, rounds: int) -> list[Row]:
     """A made log: folded from its first event, opened at moments that lie as far from a snapshot as any, and shown."""
     if location.is_sqlite:
         execute(location, "PRAGMA journal_mode = WAL")  # as every server sets it
-    with open_snapshot(location, 60) as snapshot:
+    with open_snapshot(location, 60) as snapshot, without_collecting():
         head = WorldLog(snapshot).head()
         began = time.perf_counter()
         WorldLog(snapshot, saver(location, 60)).at(head, from_start=True)

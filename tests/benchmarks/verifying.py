@@ -1,10 +1,8 @@
 """What a verification takes: hashes and links on one core, and all of it, beside hashing and parsing the same bytes."""
 
-import gc
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -14,12 +12,12 @@ from adapters.store.snapshot import open_snapshot
 from domain.chain import ChainCheck
 from domain.events import RecordedEvent
 from tests.benchmarks.labels import label_of
-from tests.benchmarks.measure import Row, at_least
+from tests.benchmarks.measure import Row, at_least, without_collecting
 
 
 def verification(location: Location, events: int, rounds: int) -> list[Row]:
     """Read and check a made log of so many events; processor time of this process, the best of the rounds."""
-    with _without_collecting():
+    with without_collecting():
         works = [_hash_and_parse, _chain()]
         floor, chain = (events / min(taken) for taken in zip(*_in_turns(location, works, rounds), strict=True))
         began = time.perf_counter()
@@ -38,16 +36,6 @@ def verification(location: Location, events: int, rounds: int) -> list[Row]:
         ),
         Row(what=f"verify all, {label}", ours=whole, unit="/s", note="by the clock"),
     ]
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """As the command runs: there are no cycles, and looking for them takes a tenth of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _in_turns(

@@ -3,16 +3,22 @@
 The statements are those that the product sends, explained by both databases on a log of fifty thousand events.
 """
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import event
+from psycopg.sql import SQL, Literal
 
 from adapters.store.audit_trail import SqlAuditTrail
+from adapters.store.connection import FOR_QUESTIONS
 from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
+from adapters.store.questions import Ask, Questions
 from domain.catalogue import CATALOGUE
 from domain.catalogue.audit import AuditQuery
 from domain.catalogue.tool import Run
@@ -23,7 +29,26 @@ from tests.contract.rows import execute
 from tests.contract.test_audit_query import AUDITOR, ask
 
 EVENTS = 50_000
+TIMEOUT_S = 20.0
+ONE_PLAN = {"plan_cache_mode": "force_generic_plan"}
 BUSY = PRINCIPALS[0]
+
+
+class Noted(Questions):
+    """Asks, and notes the questions that belong together."""
+
+    sent: list[tuple[str, tuple[object, ...]]]
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Ask]:
+        self.sent = []
+
+        def noted(sql: str, *values: object) -> list[tuple[Any, ...]]:
+            self.sent.append((sql, values))
+            return asked(sql, *values)
+
+        with super().snapshot() as asked:
+            yield noted
 
 
 @dataclass
@@ -31,35 +56,38 @@ class Explained:
     """A log, and the plans of the statements that answer a question to it."""
 
     store: SqlEventStore
+    questions: Noted
     question: str
+    keeps_plans: bool
 
     def plans(self, scan: int = 20_000, **asked: Any) -> list[str]:
         """Return the plan of each statement, that of the index walk first."""
-        sent: list[tuple[str, Any]] = []
-        engine = self.store.reader._engine
+        trail = SqlAuditTrail(self.store, CATALOGUE.with_effect, scan=scan)
+        trail.query(AuditQuery.model_validate(asked), Run(command_id=self.question, principal=AUDITOR))
+        sent = sorted(self.questions.sent, key=lambda question: "branch" not in question[0])
+        return [self._plan(sql, *values) for sql, values in sent]
 
-        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-            sent.append((statement, parameters))
-
-        event.listen(engine, "before_cursor_execute", note)
-        try:
-            trail = SqlAuditTrail(self.store, CATALOGUE.with_effect, scan=scan)
-            trail.query(AuditQuery.model_validate(asked), Run(command_id=self.question, principal=AUDITOR))
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-        questions = [(text, parameters) for text, parameters in sent if text.startswith("SELECT")]
-        questions.sort(key=lambda question: "branch" not in question[0])
-        with engine.connect() as connection:
-            return [self._plan(connection, *question) for question in questions]
-
-    def _plan(self, connection: Any, statement: str, parameters: Any) -> str:
+    def _plan(self, sql: str, *values: object) -> str:
         explain = "EXPLAIN QUERY PLAN" if self.store.location.is_sqlite else "EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF)"
-        return "\n".join(str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {statement}", parameters))
+        rows = (
+            self._kept(explain, sql, values) if self.keeps_plans else self.questions.rows(f"{explain} {sql}", *values)
+        )
+        return "\n".join(str(row[-1]) for row in rows)
+
+    def _kept(self, explain: str, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        """Explain as PostgreSQL does what it has been asked often: by one plan for all values."""
+        number = count(1)
+        numbered = re.sub(r"\?", lambda _: f"${next(number)}", sql)
+        options = " ".join(f"-c {name}={value}" for name, value in {**FOR_QUESTIONS, **ONE_PLAN}.items())
+        with psycopg.connect(self.store.location.url, options=options) as server:
+            server.execute(f"PREPARE asked AS {numbered}".encode())
+            given = SQL(", ").join(map(Literal, values))
+            return server.execute(SQL("{} EXECUTE asked ({})").format(SQL(explain), given)).fetchall()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "sqlite with statistics", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "sqlite with statistics", "postgres", "postgres, plans kept"])
 def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explained]:
-    if request.param == "postgres":
+    if request.param.startswith("postgres"):
         postgres = request.getfixturevalue("postgres")
         location = Location.parse(postgres.url(postgres.create_database()))
     else:
@@ -69,7 +97,10 @@ def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         execute(location, "ANALYZE")
     store = SqlEventStore(location, now_ms, new_id())
     store.check()
-    yield Explained(store, ask(store))
+    questions = Noted(location, TIMEOUT_S)
+    store.questions.close()
+    store.questions = questions
+    yield Explained(store, questions, ask(store), keeps_plans="kept" in request.param)
     store.close()
 
 

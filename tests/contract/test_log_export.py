@@ -30,7 +30,7 @@ def command(**arguments: Any) -> AuditExport:
 
 
 def exported(store: SqlEventStore, run: Run, **arguments: Any) -> list[int]:
-    export, asked = SqlLogExport(store.reader), command(**arguments)
+    export, asked = SqlLogExport(store.questions), command(**arguments)
     return [event.position for event in export.events(asked, export.export(asked, run))]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from adapters.store import postgres, reader  # noqa: F401 (imported once, before the processes are forked)
+from adapters.store import audit_trail, migrate, postgres  # noqa: F401 (imported once, before the processes are forked)
 from domain.catalogue import CATALOGUE
 from domain.catalogue.tool import Catalogue
 from server import bootstrap
