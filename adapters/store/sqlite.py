@@ -18,7 +18,7 @@ from adapters.store.session import (
     Head,
     statements,
 )
-from domain.errors import ConfigurationError, LogUnavailableError, RecordRefusedError
+from domain.errors import ConfigurationError, LogFilesRemovedError, LogUnavailableError, RecordRefusedError
 from domain.events import RecordedEvent
 from domain.secrets import DataKey
 
@@ -52,15 +52,25 @@ class SqliteSession:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
             self._inode = path.stat().st_ino
+            self._beside: tuple[int | None, ...] = ()
 
     def begin(self) -> Head:
         with _explained():
-            # A file that was removed or replaced still takes writes, and nobody would ever find them.
-            if self._path.stat().st_ino != self._inode:
-                raise LogUnavailableError(f"the database file was replaced while it was open: {self._path}")
+            self._check_files()
             self.connection.execute("BEGIN IMMEDIATE")
+            self._beside = self._beside or _beside(self._path)  # the first transaction makes them
             row = self.connection.execute(HEAD_SQL).fetchone()
         return Head(*row) if row else Head()
+
+    def _check_files(self) -> None:
+        """Refuse to write into files that were removed or replaced: they take it, and nobody would ever find it."""
+        if self._path.stat().st_ino != self._inode:
+            raise LogUnavailableError(f"the database file was replaced while it was open: {self._path}")
+        if not self._beside or (beside := _beside(self._path)) == self._beside:
+            return
+        if None in beside:  # nobody has opened the database since, so what was committed can still be saved
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        raise LogFilesRemovedError
 
     def last_version(self, stream: str) -> int:
         sql = "SELECT coalesce(max(stream_version), 0) FROM event WHERE stream = ?"
@@ -137,6 +147,17 @@ def _insert_of(rows: int) -> str:
     """Return the statement that inserts so many events."""
     one = _INSERT_EVENT.partition(" VALUES ")[2]
     return _INSERT_EVENT + f", {one}" * (rows - 1)
+
+
+def _beside(path: Path) -> tuple[int | None, ...]:
+    """Return what tells the write-ahead log and its index from others that take their place; None for a missing one."""
+    found: list[int | None] = []
+    for suffix in ("-wal", "-shm"):
+        try:
+            found.append(path.with_name(path.name + suffix).stat().st_ino)
+        except FileNotFoundError:
+            found.append(None)
+    return tuple(found)
 
 
 @contextmanager
