@@ -52,13 +52,15 @@ class SqliteSession:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
             self._inode = path.stat().st_ino
-            self._beside: tuple[int | None, ...] = ()
+            real = path.resolve()  # SQLite keeps them beside the file that a link leads to
+            self._files_beside = [real.with_name(real.name + suffix) for suffix in ("-wal", "-shm")]
+            self._beside: list[int | None] = []
 
     def begin(self) -> Head:
         with _explained():
             self._check_files()
             self.connection.execute("BEGIN IMMEDIATE")
-            self._beside = self._beside or _beside(self._path)  # the first transaction makes them
+            self._beside = self._beside or _inodes(self._files_beside)  # the first transaction makes them
             row = self.connection.execute(HEAD_SQL).fetchone()
         return Head(*row) if row else Head()
 
@@ -66,7 +68,7 @@ class SqliteSession:
         """Refuse to write into files that were removed or replaced: they take it, and nobody would ever find it."""
         if self._path.stat().st_ino != self._inode:
             raise LogUnavailableError(f"the database file was replaced while it was open: {self._path}")
-        if not self._beside or (beside := _beside(self._path)) == self._beside:
+        if not self._beside or (beside := _inodes(self._files_beside)) == self._beside:
             return
         if None in beside:  # nobody has opened the database since, so what was committed can still be saved
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -149,15 +151,15 @@ def _insert_of(rows: int) -> str:
     return _INSERT_EVENT + f", {one}" * (rows - 1)
 
 
-def _beside(path: Path) -> tuple[int | None, ...]:
-    """Return what tells the write-ahead log and its index from others that take their place; None for a missing one."""
+def _inodes(files: Sequence[Path]) -> list[int | None]:
+    """Return what tells each of ``files`` from another one that takes its place; None for one that is missing."""
     found: list[int | None] = []
-    for suffix in ("-wal", "-shm"):
+    for file in files:
         try:
-            found.append(path.with_name(path.name + suffix).stat().st_ino)
+            found.append(file.stat().st_ino)
         except FileNotFoundError:
             found.append(None)
-    return tuple(found)
+    return found
 
 
 @contextmanager

@@ -117,6 +117,20 @@ def test_what_was_recorded_outlives_the_files_beside_the_database(
     assert verify_log(sqlite_location, 30, {}).intact
 
 
+def test_a_log_behind_a_link_is_watched_where_it_is(sqlite_location: Location, tmp_path: Path) -> None:
+    path = sqlite_location.path
+    assert path
+    SqlEventStore(sqlite_location, now_ms, new_id()).check()
+    (tmp_path / "link.db").symlink_to(path)
+    store = SqlEventStore(Location(path=tmp_path / "link.db"), now_ms, new_id())
+    store.append(life()).result(30)
+    without(("-wal",))(path)
+    with pytest.raises(LogFilesRemovedError):
+        store.append(life()).result(30)
+    store.close()
+    assert count(sqlite_location) == 4
+
+
 @pytest.mark.promise("P5")
 def test_files_that_another_process_has_made_anew_are_left_to_it(sqlite_location: Location) -> None:
     path = sqlite_location.path
