@@ -1,7 +1,9 @@
 """Sends copies of checkpoints to places that the database's owner does not control: files, syslog, standard output."""
 
+import errno
 import os
 import socket
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -12,6 +14,8 @@ from typing import Final
 from domain.errors import ConfigurationError
 
 _SYSLOG_SOCKET: Final = Path("/dev/log")
+_SYSLOG_S: Final = 2.0
+"""How long a daemon that takes no more is waited for."""
 _AUTHPRIV_NOTICE: Final = 10 * 8 + 5
 """Facility and severity of the lines, RFC 5424 section 6.2.1."""
 
@@ -57,12 +61,16 @@ def send(copies: Sequence[Copy], line: str) -> list[str]:
 
 
 def to_file(path: Path, line: str) -> None:
-    """Append ``line`` durably to a file that only its owner can read."""
+    """Append ``line`` durably to a file that only its owner can read, or write it to a pipe that somebody reads."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    # Whoever sends copies also checks the log, and must not wait for a reader that is not there.
+    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NONBLOCK, 0o600)
     try:
-        os.write(descriptor, line.encode() + b"\n")  # one write: lines of several processes do not mix
-        os.fsync(descriptor)
+        content = line.encode() + b"\n"
+        if os.write(descriptor, content) < len(content):  # one write: lines of several processes do not mix
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -70,6 +78,7 @@ def to_file(path: Path, line: str) -> None:
 def to_syslog(address: Path, line: str) -> None:
     """Send ``line`` to the local syslog daemon, RFC 3164."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as daemon:
+        daemon.settimeout(_SYSLOG_S)
         daemon.connect(str(address))
         daemon.send(f"<{_AUTHPRIV_NOTICE}>docker-mcp: {line}".encode())
 

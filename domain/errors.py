@@ -120,6 +120,19 @@ class LogUnavailableError(DockerMcpError):
     retryable = True
 
 
+class LogLostError(LogUnavailableError):
+    """The database no longer holds what this server has recorded, so nothing was done."""
+
+    hint = "bring the log back; if it is lost, start the server again with a new one"
+
+
+class LogFilesRemovedError(LogUnavailableError):
+    """Files beside the database were removed or replaced while it was open, so nothing was done."""
+
+    hint = "start the server again, and leave the files -wal and -shm alone: the newest records are in them"
+    retryable = False
+
+
 class LowDiskError(LogUnavailableError):
     """The disk of the event log is nearly full, so nothing was done."""
 

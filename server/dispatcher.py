@@ -20,6 +20,7 @@ from domain.errors import (
     InvalidArgumentsError,
     LogUnavailableError,
     OverloadedError,
+    ReadModelError,
     ShuttingDownError,
     TooManyRefusalsError,
 )
@@ -173,7 +174,7 @@ class Dispatcher:
 
         try:
             return await self._repeats.once(job, received, envelope.data_key, carry_out)
-        except IdempotencyKeyReusedError as error:
+        except (IdempotencyKeyReusedError, ReadModelError) as error:
             arguments = job.command.model_dump()
             return await self._reject(job.command_id, job.tool.name, arguments, job.caller, error)
 

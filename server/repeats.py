@@ -15,6 +15,7 @@ from domain.errors import (
     DockerMcpError,
     IdempotencyKeyReusedError,
     LogUnavailableError,
+    ReadModelError,
 )
 from domain.events import (
     CommandCancelled,
@@ -80,6 +81,7 @@ class Repeats:
 
         Raises:
             IdempotencyKeyReusedError: the earlier command is another one.
+            ReadModelError: somebody has changed which command the key belongs to.
         """
         if received.idempotency_key is None:
             return await carry_out()
@@ -99,16 +101,20 @@ class Repeats:
 
     async def _repeat(self, job: Job, received: CommandReceived, earlier: str, data_key: DataKey | None) -> Answer:
         """Record that the call repeats an earlier one, then return the outcome of that one when it has it."""
-        await self._workers.run(lambda: self._check(earlier, job.tool.name, received.arguments_mac))
+        await self._workers.run(lambda: self._check(earlier, job, received))
         stream = CommandStream(job.stream.context, self._new_id)
         reason = f"repeats command {earlier}, whose outcome is the answer"
         cancelled = CommandCancelled(summary=job.summary, reason=reason)
         await self._journal.append([stream.add(without_key(received)), stream.add(cancelled)], data_key)
         return await self._workers.run(lambda: self._outcome(earlier, job))
 
-    def _check(self, command_id: str, tool: str, arguments_mac: str | None) -> None:
+    def _check(self, command_id: str, job: Job, received: CommandReceived) -> None:
         events = self._store.read_stream(command_id)
-        if (events[0].tool, received_of(events).arguments_mac) != (tool, arguments_mac):
+        first = received_of(events) if events else None
+        claimed = (job.stream.context.principal, received.idempotency_key)
+        if first is None or (events[0].principal, first.idempotency_key) != claimed:
+            raise ReadModelError("the table of idempotency keys names a command that did not claim this key")
+        if (events[0].tool, first.arguments_mac) != (job.tool.name, received.arguments_mac):
             raise IdempotencyKeyReusedError(f"this idempotency key belongs to command {command_id}")
 
     def _outcome(self, command_id: str, job: Job) -> Answer:

@@ -74,14 +74,14 @@ class BackgroundCheck:
             if self._new is None:
                 self._new = self._begin(last_signed(snapshot, self._keys()))
             if self._new and self._follow(self._new):
-                self._look_beside(snapshot)
+                self._look_beside(self._new)
             if self._new and (self._whole or time.monotonic() >= self._whole_due):
                 self._go_on_with_the_whole()
         finally:
             self._snapshot = None
 
     def _follow(self, check: RecordCheck) -> bool:
-        """Check the new records; return whether there were any."""
+        """Check the new records; return whether there were any, and all of this moment were seen."""
         chain = check.chain
         if chain.position and hash_at(self._open, chain.position) != chain.head:
             self._broken([Finding("record", "is gone or another than the one verified before", chain.position)])
@@ -91,7 +91,7 @@ class BackgroundCheck:
             self._broken(check.findings(events))
             self._state.verified_position = chain.position
             if self._rest(len(events)):
-                break
+                return False
         return any_new
 
     def _go_on_with_the_whole(self) -> None:
@@ -106,18 +106,19 @@ class BackgroundCheck:
             if self._rest(len(events)) or time.monotonic() > deadline:
                 return
         else:
-            self._look_beside(self._open)
+            self._look_beside(self._whole)
         self._whole = None
         self._whole_due = time.monotonic() + self._whole_every_s
 
-    def _look_beside(self, snapshot: Snapshot) -> None:
-        """Check the guards, the view, and that what the log lists as open commands is."""
+    def _look_beside(self, check: RecordCheck) -> None:
+        """Check the guards, the view, and the list of open commands, when ``check`` has seen all of this moment."""
+        snapshot = self._open
         if wrong := wrong_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
             self._broken([Finding("guards", f"missing, changed or not ours: {', '.join(wrong)}")])
         if problem := view_problem(snapshot):
             self._broken([Finding(VIEW, problem)])
         model = OpenCommandCheck(snapshot)
-        self._broken([Finding(f"read model {model.name}", each) for each in model.problems({})])
+        self._broken([Finding(f"read model {model.name}", each) for each in model.problems(check.streams.open)])
 
     def _begin(self, after: RecordedEvent | None) -> RecordCheck | None:
         log = hash_at(self._open, 1)

@@ -13,6 +13,7 @@ from adapters.store.executors import executors_of
 from adapters.store.location import Location
 from adapters.store.object_locks import shared_locks_of
 from adapters.store.questions import Questions
+from adapters.store.rights import EVERY_APPEND, GRANT, missing_rights
 from adapters.store.schema import check_guards, check_revision, revision
 from adapters.store.session import ROTATED_SQL, Session, rotated_to
 from adapters.store.sqlite import SqliteSession
@@ -107,6 +108,8 @@ class SqlEventStore:
         try:
             check_revision(revision(opened))
             check_guards(opened)
+            if not self.location.is_sqlite:
+                _check_rights(opened)
             self.executors.hold(self._executor)
             self._opened = True
         except BaseException as error:
@@ -128,6 +131,12 @@ class SqlEventStore:
 
             migrate(self.location)
         return session
+
+
+def _check_rights(session: Session) -> None:
+    """Refuse a role that could record nothing, before a call finds that out."""
+    if missing := missing_rights(session.query, EVERY_APPEND):
+        raise LogUnavailableError(f"the role of the database URL lacks {', '.join(missing)}", hint=GRANT)
 
 
 def _end(span: Span, appended: Future[Any]) -> None:

@@ -1,9 +1,8 @@
 """What a role needs to be granted on a PostgreSQL log to serve it, and what it lacks."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
-from adapters.store.connection import Connection
-from adapters.store.location import Location
 from adapters.store.schema import TABLES
 
 _RIGHTS: Final = {
@@ -12,21 +11,20 @@ _RIGHTS: Final = {
     "audit_trail": ("SELECT",),
     "alembic_version": ("SELECT",),
 }
-_MAY_SQL: Final = "SELECT has_table_privilege(to_regclass(?), ?)"
+GRANT: Final = "grant what docs/configuration.md names under PostgreSQL"
+EVERY_APPEND: Final = ("event", "open_command")
+"""The tables without which nothing can be recorded."""
 
 
-def missing_rights(location: Location, timeout_s: float) -> list[str]:
-    """Return what the role may not do, such as ``INSERT on event``; nothing for SQLite, which knows no roles.
+def missing_rights(
+    query: Callable[[str], list[tuple[Any, ...]]], tables: tuple[str, ...] = tuple(_RIGHTS)
+) -> list[str]:
+    """Return what the role of a connection to PostgreSQL may not do with ``tables``, such as ``INSERT on event``.
 
     Raises:
         LogUnavailableError: if the database does not answer.
     """
-    if location.is_sqlite:
-        return []
-    with Connection(location, timeout_s, read_only=True) as connection:
-        return [
-            f"{right} on {table}"
-            for table, rights in _RIGHTS.items()
-            for right in rights
-            if connection.query(_MAY_SQL, table, right) != [(True,)]
-        ]
+    wanted = ", ".join(f"('{table}', '{right}')" for table in tables for right in _RIGHTS[table])
+    sql = "SELECT name, wanted FROM (VALUES {}) AS v (name, wanted) WHERE {} IS NOT TRUE"
+    rows = query(sql.format(wanted, "has_table_privilege(to_regclass(name), wanted)"))
+    return [f"{right} on {table}" for table, right in rows]

@@ -18,7 +18,7 @@ from adapters.store.session import (
     Head,
     statements,
 )
-from domain.errors import ConfigurationError, LogUnavailableError, RecordRefusedError
+from domain.errors import ConfigurationError, LogFilesRemovedError, LogUnavailableError, RecordRefusedError
 from domain.events import RecordedEvent
 from domain.secrets import DataKey
 
@@ -52,15 +52,27 @@ class SqliteSession:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")
             self._inode = path.stat().st_ino
+            real = path.resolve()  # SQLite keeps them beside the file that a link leads to
+            self._files_beside = [real.with_name(real.name + suffix) for suffix in ("-wal", "-shm")]
+            self._beside: list[int | None] = []
 
     def begin(self) -> Head:
         with _explained():
-            # A file that was removed or replaced still takes writes, and nobody would ever find them.
-            if self._path.stat().st_ino != self._inode:
-                raise LogUnavailableError(f"the database file was replaced while it was open: {self._path}")
+            self._check_files()
             self.connection.execute("BEGIN IMMEDIATE")
+            self._beside = self._beside or _inodes(self._files_beside)  # the first transaction makes them
             row = self.connection.execute(HEAD_SQL).fetchone()
         return Head(*row) if row else Head()
+
+    def _check_files(self) -> None:
+        """Refuse to write into files that were removed or replaced: they take it, and nobody would ever find it."""
+        if self._path.stat().st_ino != self._inode:
+            raise LogUnavailableError(f"the database file was replaced while it was open: {self._path}")
+        if not self._beside or (beside := _inodes(self._files_beside)) == self._beside:
+            return
+        if None in beside:  # nobody has opened the database since, so what was committed can still be saved
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        raise LogFilesRemovedError
 
     def last_version(self, stream: str) -> int:
         sql = "SELECT coalesce(max(stream_version), 0) FROM event WHERE stream = ?"
@@ -137,6 +149,17 @@ def _insert_of(rows: int) -> str:
     """Return the statement that inserts so many events."""
     one = _INSERT_EVENT.partition(" VALUES ")[2]
     return _INSERT_EVENT + f", {one}" * (rows - 1)
+
+
+def _inodes(files: Sequence[Path]) -> list[int | None]:
+    """Return what tells each of ``files`` from another one that takes its place; None for one that is missing."""
+    found: list[int | None] = []
+    for file in files:
+        try:
+            found.append(file.stat().st_ino)
+        except FileNotFoundError:
+            found.append(None)
+    return found
 
 
 @contextmanager

@@ -27,7 +27,9 @@ from domain.chain import seal_event
 from domain.errors import (
     ConcurrentAppendError,
     DockerMcpError,
+    LogFilesRemovedError,
     LogInDoubtError,
+    LogLostError,
     LogUnavailableError,
     RecordRefusedError,
     SealingKeyRotatedError,
@@ -144,6 +146,7 @@ class GroupCommitWriter:
         failpoints.reach(Failpoint.BEFORE_APPEND, _types(batch))
         session, head = self._begun()
         try:
+            self._check_head(head)
             if top_up:
                 self._gathered(batch)
             types = _types(batch)
@@ -181,12 +184,18 @@ class GroupCommitWriter:
             session = self._open_session()
             if self._newest and session.hash_at(self._newest.position) != self._newest.event_hash:
                 session.close()
-                raise LogUnavailableError(
-                    "the database no longer holds what this server has recorded",
-                    hint="bring the log back; if it is lost, start the server again with a new one",
-                )
+                raise LogLostError
             self._session = session
         return self._session
+
+    def _check_head(self, head: Head) -> None:
+        """Refuse to go on from a head that this process has left behind: the log was cut, or is an older copy."""
+        newest = self._newest
+        if newest and (
+            head.position < newest.position
+            or (head.position == newest.position and head.event_hash != newest.event_hash)
+        ):
+            raise LogLostError
 
     def _seal(self, batch: list[_Append], head: Head, session: Session) -> list[Recorded]:
         position, previous_hash = head.position, head.event_hash
@@ -244,8 +253,10 @@ class GroupCommitWriter:
         self._session = None
 
     def _fail(self, batch: list[_Append], error: DockerMcpError) -> None:
-        # A fresh connection for the next batch: what broke this one may have broken the connection too.
-        self._drop_session()
+        # A fresh connection for the next batch: what broke this one may have broken the connection too. Not so where
+        # other connections of this process still use files that are gone: together they would damage the database.
+        if not isinstance(error, LogFilesRemovedError):
+            self._drop_session()
         for append in batch:
             append.future.set_exception(error)
 

@@ -15,9 +15,10 @@ from pydantic_settings import DotEnvSettingsSource
 from adapters.auth_store import AuthStore
 from adapters.checkpoint_copies import copies_to
 from adapters.docker.engine import Engine
+from adapters.store.connection import Connection
 from adapters.store.disk import DiskReserve
 from adapters.store.location import Location
-from adapters.store.rights import missing_rights
+from adapters.store.rights import GRANT, missing_rights
 from adapters.store.rotation import closed_at
 from domain.errors import ConfigurationError, DockerMcpError, LowDiskError
 from domain.text import printable
@@ -102,9 +103,11 @@ def _log(settings: Settings) -> Iterator[Finding]:
         yield Finding("log", False, f"{location.describe()}: {error.message}", _log_fix(location))
         return
     yield Finding("log", True, f"{location.describe()}: writable, guarded against changes")
-    if missing := missing_rights(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S):
-        fix = "grant what docs/configuration.md names under PostgreSQL"
-        yield Finding("log", False, f"the role of the database URL lacks {', '.join(missing)}", fix)
+    if not location.is_sqlite:
+        with Connection(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S, read_only=True) as connection:
+            missing = missing_rights(connection.query)
+        if missing:
+            yield Finding("log", False, f"the role of the database URL lacks {', '.join(missing)}", GRANT)
     if position := closed_at(location, settings.DOCKER_MCP_APPEND_TIMEOUT_S):
         seen = f"rotate-log closed it at record {position}: what is recorded here now is not in the log that goes on"
         fix = "set DOCKER_MCP_DATABASE_URL to the new database; if there is none, run `docker-mcp rotate-log` again"

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from adapters.store.event_store import SqlEventStore
 from adapters.store.location import Location
-from server.bootstrap import new_id
+from domain.errors import LogUnavailableError
+from server.bootstrap import new_id, now_ms
 from tests.cli.command import docker_mcp, findings, log_at
 from tests.conftest import SEALING_KEY
+from tests.contract.events import life
 from tests.contract.rows import execute
 from tests.docs.pages import blocks
 
@@ -42,7 +45,25 @@ def test_doctor_tells_which_rights_a_role_lacks(restricted: Location, postgres_l
 
     assert told() == []
     role = restricted.url.partition("://")[2].partition("@")[0]
-    execute(postgres_location, f"REVOKE INSERT ON event FROM {role}", f"REVOKE ALL ON world_snapshot FROM {role}")
+    execute(postgres_location, f"REVOKE ALL ON world_snapshot FROM {role}")
     (seen,) = told()
-    assert "INSERT on event" in seen
     assert "SELECT on world_snapshot" in seen
+    execute(postgres_location, f"REVOKE INSERT ON event FROM {role}")
+    (seen,) = told()
+    assert seen.endswith("lacks INSERT on event")
+
+
+def test_a_right_that_is_taken_away_is_told_by_the_next_look_and_not_by_a_call_alone(
+    restricted: Location, postgres_location: Location
+) -> None:
+    role = restricted.url.partition("://")[2].partition("@")[0]
+    store = SqlEventStore(restricted, now_ms, new_id())
+    store.append(life()).result(30)
+    execute(postgres_location, f"REVOKE INSERT ON event FROM {role}")
+    with pytest.raises(LogUnavailableError):
+        store.append(life()).result(30)
+    with pytest.raises(LogUnavailableError, match="lacks INSERT on event"):
+        store.check()
+    execute(postgres_location, f"GRANT INSERT ON event TO {role}")
+    store.append(life()).result(30)
+    store.close()

@@ -12,7 +12,7 @@ from adapters.store.location import Location
 from adapters.store.snapshot import Rows, Snapshot, open_snapshot
 from domain.events import RecordedEvent
 from domain.findings import Finding
-from tests.contract.events import life
+from tests.contract.events import AUTHORIZED, RECEIVED, life
 from tests.contract.rows import execute
 from tests.contract.tampering import tamper
 from tests.contract.test_verification import SIGNING_KEY, key_of, sign
@@ -147,6 +147,24 @@ def test_guards_and_open_commands_are_looked_at_too(
     again = Watched(location)
     again.round()
     assert again.told[0].part == "guards"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_open_command_that_is_no_longer_listed_is_found(
+    location: Location, store: SqlEventStore, fill: Callable[[], Any], whole: bool
+) -> None:
+    store.append(life(RECEIVED, AUTHORIZED)).result(30)
+    if whole:  # it began before what a server checks first
+        sign(location, store)
+    fill()
+    watched = Watched(location, whole_every_s=0 if whole else 1e9)
+    watched.round()
+    assert watched.told == []
+    execute(location, "DELETE FROM open_command")
+    fill()
+    watched.round()
+    assert [finding.part for finding in watched.told] == ["read model open_command"]
+    assert "lacks command" in watched.told[0].problem
 
 
 def test_it_takes_its_time(location: Location, store: SqlEventStore, fill: Callable[[], Any]) -> None:

@@ -14,6 +14,7 @@ from domain.principal import Principal
 from server.bootstrap import Application
 from server.call import Answer
 from tests.conftest import PostgresServer, Serve, caller
+from tests.contract.rows import execute
 from tests.engine_proxy import EngineProxy
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.promise("P5")]
@@ -87,6 +88,21 @@ async def test_a_key_belongs_to_one_call_of_one_principal(serve: Serve, containe
             assert refused.error.code == "idempotency_key_reused"
             assert life(application, refused) == ["command.received", "command.rejected"]
     assert first.command_id != other.command_id
+
+
+@pytest.mark.parametrize("theirs", ["another principal's", "nobody's"])
+async def test_a_key_that_somebody_has_given_to_another_command_is_refused(
+    serve: Serve, sqlite_location: Location, container: str, theirs: str
+) -> None:
+    stop = {"container_name": container, "timeout": 0}
+    async with serve() as application:
+        first = await call(application, "stop-container", stop, "k")
+        named = first.command_id if theirs != "nobody's" else "nonsense"
+        execute(sqlite_location, f"INSERT INTO idempotency_key VALUES ('mallory', 'stolen', '{named}')")
+        answer = await call(application, "stop-container", stop, "stolen", principal=Principal("mallory", "admin"))
+        assert answer.error is not None
+        assert answer.error.code == "read_model_broken"
+        assert life(application, answer) == ["command.received", "command.rejected"]
 
 
 async def test_a_denied_call_claims_nothing(serve: Serve, container: str) -> None:
