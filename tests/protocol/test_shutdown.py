@@ -23,6 +23,7 @@ from tests.protocol.servers import (
     Message,
     RawHttp,
     StdioServer,
+    bearer,
     environment,
     message,
     running,
@@ -200,7 +201,7 @@ def test_an_idle_http_server_ends_at_once_though_clients_listen(tmp_path: Path) 
 def _listen(talk: RawHttp) -> Any:
     """The stream that clients of the older protocol keep open for messages of the server."""
     connection = http.client.HTTPConnection("127.0.0.1", talk.server.port, timeout=10)
-    connection.request("GET", "/mcp", None, talk.headers("", None) | {"Accept": "text/event-stream"})
+    connection.request("GET", "/mcp", None, talk.headers("", None) | bearer() | {"Accept": "text/event-stream"})
     assert connection.getresponse().status == 200
     return connection
 
