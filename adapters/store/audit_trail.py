@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from adapters.store.audit_walk import Asked, Filters, Walk, Window, asked, first_at, unsettled
 from adapters.store.event_store import SqlEventStore
 from adapters.store.questions import Ask
+from adapters.store.session import marks
 from domain.canonical import JSON
 from domain.catalogue.audit import (
     MOST_ENTRIES_SCANNED,
@@ -66,8 +67,8 @@ def rows_sql(positions: Sequence[int], *, is_sqlite: bool) -> str:
     The view itself is not asked: whoever owns the database could change it.
     """
     trail = SQLITE_AUDIT_TRAIL if is_sqlite else POSTGRES_AUDIT_TRAIL
-    marks = ", ".join("?" * len(positions))
-    return f"SELECT {', '.join(_Row._fields)} FROM ({trail}) AS audit_trail WHERE position IN ({marks})"  # noqa: S608 (fixed names)
+    columns = ", ".join(_Row._fields)
+    return f"SELECT {columns} FROM ({trail}) AS audit_trail WHERE position IN ({marks(positions)})"  # noqa: S608 (fixed names)
 
 
 ToolsWith = Callable[[Effect], frozenset[str]]

@@ -10,7 +10,7 @@ from itertools import chain, product
 from typing import Any, Final, NamedTuple
 
 from adapters.store.questions import Ask
-from adapters.store.session import AUDIT_FILTERS, FINAL_SQL
+from adapters.store.session import AUDIT_FILTERS, FINAL_SQL, marks
 
 # Not a join: that would leave open which of the two is looked up for the other.
 _BEGAN_AT: Final = (
@@ -144,8 +144,8 @@ class Walk:
             # Asked for in the index's own order, nothing but this index can answer: with equal values PostgreSQL may
             # walk the primary key instead, through all that does not fit.
             order = [*columns, *order]
-            row, marks = ", ".join(order), _marks(order)
-            place = f"({row}) >= ({marks}) AND ({row}) < ({marks})"
+            row, places = ", ".join(order), marks(order)
+            place = f"({row}) >= ({places}) AND ({row}) < ({places})"
             given = (*values, window.low, *values, window.high)
         newest_first = ", ".join(f"{name} DESC" for name in order)
         return Question(
@@ -183,11 +183,7 @@ def asked(ask: Ask, command_id: str) -> Asked:
 
 def _fits(filters: Filters, table: str = "") -> list[str]:
     """Return the conditions that a row of ``table`` fits ``filters``."""
-    return [f"{table}{name} IN ({_marks(values)})" for name, values in filters.items()]
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+    return [f"{table}{name} IN ({marks(values)})" for name, values in filters.items()]
 
 
 def _together(questions: Sequence[Question]) -> Question:

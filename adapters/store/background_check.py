@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.store.checkpointer import last_signed
+from adapters.store.log_check import beside
 from adapters.store.read_model_checks import OpenCommandCheck
-from adapters.store.schema import wrong_guards
 from adapters.store.snapshot import Snapshot, earlier, hash_at
-from adapters.store.view_check import VIEW, view_problem
 from domain.checkpoints import Keys
 from domain.events import RecordedEvent
 from domain.findings import Finding
@@ -113,10 +112,7 @@ class BackgroundCheck:
     def _look_beside(self, check: RecordCheck) -> None:
         """Check the guards, the view, and the list of open commands, when ``check`` has seen all of this moment."""
         snapshot = self._open
-        if wrong := wrong_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
-            self._broken([Finding("guards", f"missing, changed or not ours: {', '.join(wrong)}")])
-        if problem := view_problem(snapshot):
-            self._broken([Finding(VIEW, problem)])
+        self._broken(list(beside(snapshot)))
         model = OpenCommandCheck(snapshot)
         self._broken([Finding(f"read model {model.name}", each) for each in model.problems(check.streams.open)])
 

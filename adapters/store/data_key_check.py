@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from adapters.store.session import marks
 from adapters.store.snapshot import Snapshot
 from domain.events import CommandPlanned, CommandReceived, RecordedEvent
 from domain.secrets import SEALED_KEY, SECRETS_STREAM
@@ -59,8 +60,7 @@ class DataKeyCheck:
     def _there(self, sql: str, values: Sequence[str]) -> set[str]:
         if not values:
             return set()
-        marks = ", ".join("?" * len(values))
-        return {value for (value,) in self._snapshot.query(f"{sql} IN ({marks})", *values)}
+        return {value for (value,) in self._snapshot.query(f"{sql} IN ({marks(values)})", *values)}
 
 
 def _is_sealed(event: RecordedEvent) -> bool:

@@ -66,12 +66,13 @@ def check_log(
     for model in models:
         for problem in model.problems(check.streams.open):
             report.add(Finding(f"read model {model.name}", problem))
-    for finding in chain(_beside(snapshot), _whole(snapshot) if after is None else ()):
+    for finding in chain(beside(snapshot), _whole(snapshot) if after is None else ()):
         report.add(finding)
     return report
 
 
-def _beside(snapshot: Snapshot) -> Iterator[Finding]:
+def beside(snapshot: Snapshot) -> Iterator[Finding]:
+    """Yield what is wrong with what stands beside the records: the guards and the view."""
     if wrong := wrong_guards(snapshot.query, is_sqlite=snapshot.is_sqlite):
         yield Finding(
             "guards", f"the database does not guard the log; missing, changed or not ours: {', '.join(wrong)}"

@@ -13,6 +13,7 @@ import adapters.store.tables  # noqa: F401 (declares the tables)
 from adapters.store.location import Location
 from adapters.store.migrate import migrate
 from adapters.store.postgres import APPEND_LOCK, connect
+from adapters.store.session import marks
 from adapters.store.snapshot import Progress, Rows
 from domain.errors import InvalidArgumentsError, LogUnavailableError
 
@@ -43,8 +44,8 @@ def copy_out(rows: Callable[[str], Iterator[Rows]], target: Path, progress: Prog
         for table, columns in tables().items():
             if table != _EVENTS:  # what a migration puts into the others
                 copy.execute(f"DELETE FROM {table}")  # noqa: S608 (fixed names)
-            names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-            insert = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 (fixed names)
+            names = ", ".join(columns)
+            insert = f"INSERT INTO {table} ({names}) VALUES ({marks(columns)})"  # noqa: S608 (fixed names)
             done = 0
             for batch in rows(f"SELECT {names} FROM {table} ORDER BY {columns[0]}"):  # noqa: S608
                 copy.executemany(insert, batch)

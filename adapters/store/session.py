@@ -1,6 +1,6 @@
 """What the group-commit writer needs of a database connection, the same for both databases."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -97,6 +97,11 @@ NEWER_WINS: Final = (
     f"executor = coalesce(nullif(excluded.executor, '{NOBODY}'), open_command.executor)"
 )
 """What happens when an open command is inserted that is there already."""
+
+
+def marks(values: Collection[object]) -> str:
+    """Return a ``?`` for each of ``values``, as a statement lists them."""
+    return ", ".join("?" * len(values))
 
 
 def statements(placeholder: str) -> tuple[str, str, str, str, str]:

@@ -6,6 +6,7 @@ hide somebody's commands while every record stays as it was.
 
 from typing import Final
 
+from adapters.store.rights import missing_rights
 from adapters.store.snapshot import Rows, Snapshot
 from migrations.audit_view import AUDIT_TRAIL_COLUMNS, CREATE_AUDIT_TRAIL, POSTGRES_AUDIT_TRAIL, SQLITE_AUDIT_TRAIL
 
@@ -19,7 +20,6 @@ _COLUMNS_SQL: Final = (
     "SELECT attname::text FROM pg_attribute "
     "WHERE attrelid = to_regclass('audit_trail') AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
 )
-_MAY_READ_SQL: Final = "SELECT has_table_privilege('audit_trail', 'SELECT')"
 _STRANGERS_SQL: Final = """
 SELECT 1 FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
  WHERE r.ev_class = 'audit_trail'::regclass
@@ -55,7 +55,7 @@ def _postgres_problem(snapshot: Snapshot) -> str | None:
         return MISSING
     if columns != AUDIT_TRAIL_COLUMNS or snapshot.query(_STRANGERS_SQL):
         return CHANGED
-    if snapshot.query(_MAY_READ_SQL) != [(True,)]:
+    if missing_rights(snapshot.query, ("audit_trail",)):
         return CLOSED
     return None if any(_plans_agree(snapshot) for _ in range(_TRIES)) else CHANGED
 
