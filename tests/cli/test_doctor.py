@@ -55,7 +55,8 @@ def test_a_machine_that_is_well_is_called_well(engine: docker.APIClient, tmp_pat
 
 @pytest.mark.engine
 def test_people_read_each_finding_on_a_line_with_its_fix_below(tmp_path: Path) -> None:
-    done = docker_mcp("doctor", env={"DOCKER_HOST": "unix:///nowhere", "DOCKER_MCP_COMPOSE": "/nowhere"})
+    broken = {"DOCKER_HOST": "unix:///nowhere", "DOCKER_MCP_COMPOSE": "/nowhere", "DOCKER_MCP_PORT": str(free_port())}
+    done = docker_mcp("doctor", env=broken)
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines if "fix:" not in line] == [
